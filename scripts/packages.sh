@@ -1,0 +1,55 @@
+# shellcheck shell=bash
+# Sourced by ./quickstart and ./test: what is needed from Debian, and how it gets there.
+
+build_packages=(
+    ca-certificates ccache cmake g++ ninja-build pkg-config
+    libcli11-dev libfmt-dev libsqlite3-dev libssl-dev libtomlplusplus-dev libzstd-dev
+)
+quickstart_packages=(python3) # makes the sample, compares what comes back
+test_packages=(
+    libgmock-dev libgtest-dev librapidcheck-dev nlohmann-json3-dev # unit tests
+    clang-14 clang-format-14 libclang-rt-14-dev       # fuzzing, house rules
+    acl attr openssh-client openssh-server restic     # real peers, and what tests look with
+    git mount procps python3 tzdata util-linux
+)
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Installs what is missing of the packages named. Starts no service, and leaves none enabled that
+# was not there before.
+install_packages() (
+    missing=()
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+            missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        echo "error: installing packages needs root" >&2
+        echo "hint: run this as root, or install these first: ${missing[*]}" >&2
+        return 1
+    fi
+    echo "installing ${#missing[@]} Debian packages: ${missing[*]}"
+    guard=/usr/sbin/policy-rc.d # Debian's own switch: exit code 101 is "start no service now"
+    if [ ! -e "$guard" ]; then
+        trap 'as_root rm -f "$guard"' EXIT
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$guard" >/dev/null
+        as_root chmod 755 "$guard"
+    fi
+    log=$(mktemp)
+    if ! { as_root apt-get -qq -o DPkg::Lock::Timeout=300 update &&
+        as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 LC_ALL=C.UTF-8 \
+            apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+            install --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        echo "error: apt-get could not install the packages" >&2
+        return 1
+    fi
+    rm -f "$log"
+    if [[ " ${missing[*]} " = *" openssh-server "* ]] && command -v systemctl >/dev/null; then
+        as_root systemctl disable --quiet ssh.service ssh.socket 2>/dev/null || true
+    fi
+)

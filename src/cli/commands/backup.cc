@@ -1,0 +1,142 @@
+// backup: every source, or those named, into all of its places at once.
+#include "protect/backup.h"
+#include "catalog/catalog.h"
+#include "cli/backup_output.h"
+#include "cli/commands.h"
+#include "core/log.h"
+#include "core/units.h"
+#include "protect/places.h"
+
+namespace sevenfold::cli {
+namespace {
+
+struct Options {
+    std::vector<std::string> sources;
+    bool force = false, dry_run = false, allow_empty = false;
+    std::string retry_lock = "1m";
+};
+
+files::ExcludeOptions excludes_of(const config::FilesConfig& source) {
+    files::ExcludeOptions options;
+    options.patterns = source.exclude;
+    options.pattern_files = source.exclude_file;
+    options.if_present = source.exclude_if_present;
+    options.caches = source.exclude_caches;
+    if (source.exclude_larger_than != 0) options.larger_than = source.exclude_larger_than;
+    return options;
+}
+
+std::unique_ptr<catalog::Catalog> open_catalog(const config::AppConfig& config) {
+    try {
+        return std::make_unique<catalog::Catalog>(config.app.state_dir);
+    } catch (const Error& error) {
+        log_warning("runs are not recorded: {}", error.message());
+        return nullptr;
+    }
+}
+
+void record(catalog::Catalog* catalog, const config::FilesConfig& source, const Time& started,
+            const files::PlaceResult& place, const files::ArchiveResult& archive) {
+    if (!catalog) return;
+    bool saved = place.state == files::PlaceResult::State::saved;
+    try {
+        catalog->add_run({.job = "backup",
+                          .source = source.name,
+                          .place = place.name,
+                          .started = started,
+                          .ended = Clock::system().now(),
+                          .succeeded = saved,
+                          .error = saved         ? ""
+                                   : place.error ? place.error->message()
+                                                 : "could not keep up",
+                          .snapshot = saved ? place.snapshot.id.hex() : "",
+                          .files = archive.summary.total_files_processed,
+                          .bytes = archive.summary.total_bytes_processed,
+                          .bytes_stored = place.stats.bytes_packed,
+                          .unreadable = archive.unreadable});
+    } catch (const Error& error) {
+        log_warning("this run is not recorded: {}", error.message());
+    }
+}
+
+int back_up_source(Context& context, const config::FilesConfig& source, const Options& options,
+                   catalog::Catalog* catalog) {
+    const config::AppConfig& config = context.config();
+    files::Exclude exclude(excludes_of(source));
+    protect::BackupOptions job;
+    job.archive.targets = {source.path};
+    job.archive.exclude = &exclude;
+    job.archive.one_file_system = source.one_file_system;
+    job.archive.tags = source.tags;
+    job.archive.force = options.force;
+    job.archive.dry_run = options.dry_run;
+    job.archive.program_version = "sevenfold " SEVENFOLD_VERSION;
+    job.guard_against_empty = !options.allow_empty;
+    job.min_files = source.min_files;
+    job.state_dir = config.app.state_dir;
+    if (auto wait = parse_duration(options.retry_lock))
+        job.retry_lock = std::chrono::duration_cast<std::chrono::milliseconds>(*wait);
+    else
+        throw Error(ErrorKind::usage, "--retry-lock: not a duration", "Write it like 5m.");
+    auto place_configs = protect::places_of(config, source);
+    job.archive.writer.pack_target = place_configs.at(0)->pack_size;
+    auto places = protect::open_places(place_configs, config.app.state_dir + "/cache");
+    Time started = context.clock().now();
+    BackupOutput output(context, source.name);
+    output.attach(job.archive);
+    try {
+        protect::BackupResult result = protect::back_up(places, job);
+        for (const files::PlaceResult& place : result.places)
+            if (!options.dry_run) record(catalog, source, started, place, result.archive);
+        return output.finish(result, options.dry_run);
+    } catch (const Error& error) {
+        for (const config::PlaceConfig* place : place_configs) {
+            files::PlaceResult failed{.name = place->name, .error = error};
+            if (!options.dry_run) record(catalog, source, started, failed, {});
+        }
+        throw;
+    }
+}
+
+int backup(Context& context, const Options& options) {
+    const config::AppConfig& config = context.config();
+    std::vector<const config::FilesConfig*> sources;
+    for (const std::string& name : options.sources) sources.push_back(&config.source(name));
+    if (sources.empty())
+        for (const config::FilesConfig& source : config.files) sources.push_back(&source);
+    auto catalog = open_catalog(config);
+    int worst = 0;
+    for (const config::FilesConfig* source : sources) {
+        try {
+            int code = back_up_source(context, *source, options, catalog.get());
+            // 3 (some items unreadable) counts less than a failure.
+            if (code != 0 && (worst == 0 || worst == exit_code(ErrorKind::partial))) worst = code;
+        } catch (const Error& error) {
+            if (error.kind() == ErrorKind::interrupted || sources.size() == 1) throw;
+            context.terminal().error(error.with_context("source " + source->name));
+            if (worst == 0 || worst == exit_code(ErrorKind::partial))
+                worst = exit_code(error.kind());
+        }
+    }
+    return worst;
+}
+
+}  // namespace
+
+void add_backup(CommandTree& tree) {
+    auto options = std::make_shared<Options>();
+    tree.command("backup", "Back up sources: each is read once and stored at all of its places.",
+                 "sevenfold backup              all sources\n"
+                 "sevenfold backup uploads      one of them\n"
+                 "sevenfold backup --dry-run    what would be stored")
+        .arguments("SOURCE", options->sources, "sources to back up (default: all)")
+        .flag("-f,--force", options->force, "read all files again, also unchanged ones")
+        .flag("-n,--dry-run", options->dry_run, "store nothing, say what would be stored")
+        .flag("--allow-empty", options->allow_empty,
+              "accept a source that had files and is empty now")
+        .option("--retry-lock", options->retry_lock, "DURATION",
+                "wait this long for a place that others have locked (default: 1m)")
+        .run([options](Context& context) { return backup(context, *options); });
+}
+
+}  // namespace sevenfold::cli

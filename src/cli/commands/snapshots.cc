@@ -1,0 +1,96 @@
+// snapshots: what there is of each source at each place.
+#include "cli/commands.h"
+#include "cli/table.h"
+#include "core/log.h"
+#include "core/units.h"
+#include "protect/places.h"
+#include "protect/status.h"
+
+namespace sevenfold::cli {
+namespace {
+
+struct Options {
+    std::vector<std::string> sources;
+    std::string place;
+};
+
+struct Found {
+    const config::FilesConfig* source;
+    std::string place;
+    repository::Snapshot snapshot;
+};
+
+void print(Terminal& terminal, const Found& found, Table& table) {
+    const repository::Snapshot& snapshot = found.snapshot;
+    std::string tags = fmt::format("{}", fmt::join(snapshot.tags, ","));
+    table.row({snapshot.id.short_hex(), to_display(in_local_zone(snapshot.time)),
+               found.source->name, found.place,
+               snapshot.summary ? format_count(snapshot.summary->total_files_processed) : "",
+               snapshot.summary ? format_size(snapshot.summary->total_bytes_processed) : "", tags});
+    terminal.json(JsonObject()
+                      .set("type", "snapshot")
+                      .set("source", found.source->name)
+                      .set("place", found.place)
+                      .set("id", snapshot.id.hex())
+                      .set("short_id", snapshot.id.short_hex())
+                      .set("time", snapshot.time)
+                      .set("tree", snapshot.tree.hex())
+                      .set("hostname", snapshot.hostname)
+                      .set("paths", JsonArray::of(snapshot.paths))
+                      .set("tags", JsonArray::of(snapshot.tags)));
+}
+
+int snapshots(Context& context, const Options& options) {
+    const config::AppConfig& config = context.config();
+    std::vector<const config::PlaceConfig*> place_configs;
+    for (const config::PlaceConfig& place : config.places)
+        if (options.place.empty() || place.name == options.place) place_configs.push_back(&place);
+    if (!options.place.empty()) config.place(options.place);  // an unknown name is an error
+    std::vector<const config::FilesConfig*> sources;
+    for (const std::string& name : options.sources) sources.push_back(&config.source(name));
+    if (sources.empty())
+        for (const config::FilesConfig& source : config.files) sources.push_back(&source);
+
+    std::vector<Found> all;
+    int code = 0;
+    for (auto& place : protect::open_places(place_configs, config.app.state_dir + "/cache")) {
+        if (place.error) {
+            context.terminal().error(*place.error);
+            code = exit_code(place.error->kind());
+            continue;
+        }
+        for (const config::FilesConfig* source : sources)
+            for (auto& snapshot : protect::snapshots_of(*source, *place.repository))
+                all.push_back({source, place.name, std::move(snapshot)});
+    }
+    std::stable_sort(all.begin(), all.end(), [](const Found& a, const Found& b) {
+        return a.snapshot.time < b.snapshot.time;
+    });
+    Table table({{"id"},
+                 {"time"},
+                 {"source"},
+                 {"place"},
+                 {"files", Column::right},
+                 {"size", Column::right},
+                 {"tags"}});
+    for (const Found& found : all) print(context.terminal(), found, table);
+    if (all.empty())
+        context.terminal().print("no snapshots yet; run `sevenfold backup`");
+    else
+        table.print(context.terminal());
+    return code;
+}
+
+}  // namespace
+
+void add_snapshots(CommandTree& tree) {
+    auto options = std::make_shared<Options>();
+    tree.command("snapshots", "List the snapshots of sources at all places.",
+                 "sevenfold snapshots\n"
+                 "sevenfold snapshots uploads --place offsite")
+        .arguments("SOURCE", options->sources, "sources to list (default: all)")
+        .option("--place", options->place, "NAME", "only this place")
+        .run([options](Context& context) { return snapshots(context, *options); });
+}
+
+}  // namespace sevenfold::cli

@@ -1,0 +1,142 @@
+// status: which of the rules hold right now, asked of the places themselves.
+#include "protect/status.h"
+
+#include "cli/commands.h"
+#include "cli/table.h"
+#include "core/log.h"
+#include "core/units.h"
+#include "protect/places.h"
+
+namespace sevenfold::cli {
+namespace {
+
+using protect::CopyStatus;
+using protect::SourceStatus;
+
+std::string_view word(CopyStatus::State state) {
+    switch (state) {
+        case CopyStatus::State::good:
+            return "good";
+        case CopyStatus::State::late:
+            return "late";
+        case CopyStatus::State::missing:
+            return "missing";
+        case CopyStatus::State::unreachable:
+            return "unreachable";
+    }
+    return "?";
+}
+
+Style style_of(CopyStatus::State state) {
+    return state == CopyStatus::State::good   ? Style::green
+           : state == CopyStatus::State::late ? Style::yellow
+                                              : Style::red;
+}
+
+void add_row(Table& table, const SourceStatus& source, const CopyStatus& copy, const Time& now) {
+    const auto& newest = copy.newest;
+    bool has_counts = newest && newest->summary;
+    table.row({source.name, copy.place, copy.domain,
+               Cell(std::string(word(copy.state)), style_of(copy.state)),
+               newest ? format_age(now.since(newest->time)) + " ago" : "",
+               has_counts ? format_count(newest->summary->total_files_processed) : "",
+               has_counts ? format_size(newest->summary->total_bytes_processed) : "",
+               newest ? newest->id.short_hex() : ""});
+}
+
+void add_json(Terminal& terminal, const SourceStatus& source) {
+    JsonArray copies;
+    for (const CopyStatus& copy : source.copies) {
+        JsonObject object;
+        object.set("place", copy.place).set("domain", copy.domain).set("state", word(copy.state));
+        if (copy.newest)
+            object.set("snapshot", copy.newest->id.hex()).set("time", copy.newest->time);
+        if (copy.error) object.set("error", copy.error->message());
+        if (copy.failed_run) object.set("last_run_error", copy.failed_run->error);
+        copies.add(object);
+    }
+    terminal.json(JsonObject()
+                      .set("type", "source")
+                      .set("name", source.name)
+                      .set("path", source.path)
+                      .set("rule", 1)
+                      .set("holds", source.holds)
+                      .set("good_domains", JsonArray::of(source.good_domains))
+                      .set("copies", copies));
+}
+
+void explain(Terminal& terminal, const SourceStatus& source) {
+    for (const CopyStatus& copy : source.copies) {
+        std::string what = printable(source.name) + " at " + printable(copy.place) + ": ";
+        if (copy.error) {
+            terminal.print(what + printable(copy.error->message()));
+            if (!copy.error->hint().empty()) terminal.print("hint: " + copy.error->hint());
+        } else if (copy.failed_run) {
+            terminal.print(fmt::format("{}the last run ({}) failed: {}", what,
+                                       to_display(copy.failed_run->ended),
+                                       printable(copy.failed_run->error)));
+        } else if (copy.state == CopyStatus::State::missing) {
+            terminal.print(what + "no copy yet; run `sevenfold backup`");
+        } else if (copy.state == CopyStatus::State::late) {
+            terminal.print(fmt::format("{}older than the {} that its schedule allows", what,
+                                       format_age(source.allowed_age)));
+        }
+    }
+}
+
+void conclude(Terminal& terminal, const protect::Status& status) {
+    for (const SourceStatus& source : status.sources) {
+        if (source.holds) continue;
+        explain(terminal, source);
+        terminal.print(fmt::format("{}: good copies in {} of 2 failure domains",
+                                   terminal.styled(Style::bold, printable(source.name)),
+                                   source.good_domains.size()));
+    }
+    terminal.print(status.rule1_holds
+                       ? terminal.styled(Style::green, "rule 1 holds") +
+                             ": every source has good copies in two failure domains or more"
+                       : terminal.styled(Style::red, "rule 1 does not hold"));
+    terminal.json(JsonObject().set("type", "rule").set("rule", 1).set("holds", status.rule1_holds));
+}
+
+int status(Context& context) {
+    const config::AppConfig& config = context.config();
+    std::vector<const config::PlaceConfig*> place_configs;
+    for (const config::PlaceConfig& place : config.places) place_configs.push_back(&place);
+    auto places = protect::open_places(place_configs, config.app.state_dir + "/cache");
+    std::unique_ptr<catalog::Catalog> catalog;
+    try {
+        catalog = std::make_unique<catalog::Catalog>(config.app.state_dir);
+    } catch (const Error& error) {
+        log_warning("what the last runs said is not known: {}", error.message());
+    }
+    Time now = context.clock().now();
+    protect::Status found = protect::get_status(config, places, catalog.get(), now);
+    Table table({{"source"},
+                 {"place"},
+                 {"domain"},
+                 {"copy"},
+                 {"newest", Column::right},
+                 {"files", Column::right},
+                 {"size", Column::right},
+                 {"snapshot"}});
+    for (const SourceStatus& source : found.sources) {
+        add_json(context.terminal(), source);
+        for (const CopyStatus& copy : source.copies) add_row(table, source, copy, now);
+    }
+    table.print(context.terminal());
+    context.terminal().print("");
+    conclude(context.terminal(), found);
+    return found.rule1_holds ? 0 : exit_code(ErrorKind::rule);
+}
+
+}  // namespace
+
+void add_status(CommandTree& tree) {
+    tree.command("status", "Show which rules hold: for each source, which places hold a good copy.",
+                 "sevenfold status           exit code 20 when a rule does not hold\n"
+                 "sevenfold status --json    for a monitor")
+        .run([](Context& context) { return status(context); });
+}
+
+}  // namespace sevenfold::cli

@@ -1,0 +1,152 @@
+#include "cli/restore_output.h"
+
+#include "cli/progress_display.h"
+#include "core/log.h"
+#include "core/units.h"
+#include "repository/snapshot.h"
+
+namespace sevenfold::cli {
+namespace {
+
+using files::Overwrite;
+using files::RestoreOptions;
+using files::RestoreResult;
+
+constexpr size_t kShown = 50;  // problems printed; all are counted, and all go to --json
+
+Overwrite parse_overwrite(const std::string& text) {
+    if (text.empty() || text == "always") return Overwrite::always;
+    if (text == "if-changed") return Overwrite::if_changed;
+    if (text == "if-newer") return Overwrite::if_newer;
+    if (text == "never") return Overwrite::never;
+    throw Error(ErrorKind::usage, fmt::format("--overwrite {}: no such mode", text),
+                "Modes: always, if-changed, if-newer, never.");
+}
+
+void check_target(const RestoreArguments& arguments) {
+    if (arguments.target.empty())
+        throw Error(ErrorKind::usage, "no target given", "Say where to with --target DIR.");
+    bool intended = !arguments.overwrite.empty() || arguments.delete_extra || arguments.dry_run;
+    if (intended || files::target_is_empty_or_absent(arguments.target)) return;
+    throw Error(ErrorKind::refused, fmt::format("target {} is not empty", arguments.target),
+                "Restore to a new folder, or say with --overwrite always|if-changed|if-newer|never "
+                "what shall happen to what is there.");
+}
+
+// The folder at `path` as its own parent lists it; nothing for the snapshot's root.
+std::optional<repository::Node> folder_node(const repository::Repository& repository,
+                                            const repository::Snapshot& snapshot,
+                                            std::string path) {
+    while (path.ends_with('/')) path.pop_back();
+    size_t slash = path.rfind('/');
+    std::string name = path.substr(slash == path.npos ? 0 : slash + 1);
+    if (name.empty()) return std::nullopt;
+    Id parent = repository::find_subtree(repository, snapshot.tree,
+                                         slash == path.npos ? "" : path.substr(0, slash));
+    for (repository::Node& node : repository.load_tree(parent))
+        if (node.name == name) return std::move(node);
+    return std::nullopt;
+}
+
+void print_summary(Context& context, const repository::Snapshot& snapshot,
+                   const RestoreArguments& arguments, const RestoreResult& result,
+                   std::chrono::nanoseconds took) {
+    Terminal& terminal = context.terminal();
+    terminal.json(JsonObject()
+                      .set("message_type", "summary")
+                      .set("snapshot_id", snapshot.id.hex())
+                      .set("target", arguments.target)
+                      .set("files_restored", result.files)
+                      .set("files_unchanged", result.unchanged)
+                      .set("files_skipped", result.skipped)
+                      .set("files_deleted", result.deleted)
+                      .set("files_verified", result.verified)
+                      .set("hard_links", result.hard_links)
+                      .set("folders", result.folders)
+                      .set("bytes_restored", result.bytes)
+                      .set("bytes_unchanged", result.bytes_kept)
+                      .set("errors", result.problem_count)
+                      .set("dry_run", arguments.dry_run)
+                      .set("total_duration", std::chrono::duration<double>(took).count()));
+    std::string line =
+        fmt::format("{} {} files ({}) of snapshot {} to {} in {}",
+                    arguments.dry_run ? "would restore" : "restored", format_count(result.files),
+                    format_size(result.bytes), snapshot.id.short_hex(), printable(arguments.target),
+                    format_duration(took));
+    auto also = [&](uint64_t n, const char* what) {
+        if (n != 0) line += fmt::format(", {} {}", format_count(n), what);
+    };
+    also(result.unchanged, "right already");
+    also(result.skipped, "left alone");
+    also(result.deleted, "extra entries removed");
+    also(result.left_out, "left out");
+    also(result.verified, "verified");
+    terminal.print(line);
+    if (result.problem_count > kShown)
+        terminal.print(
+            fmt::format("… and {} further problems", format_count(result.problem_count - kShown)));
+    if (!result.complete())
+        terminal.print(
+            terminal.styled(Style::red, fmt::format("{} items could not be restored exactly",
+                                                    format_count(result.problem_count))));
+}
+
+}  // namespace
+
+void add_restore_arguments(Command& command, RestoreArguments& arguments) {
+    command.option("-t,--target", arguments.target, "DIR", "folder to restore to")
+        .option("-i,--include", arguments.select.include, "PATTERN", "restore only what matches")
+        .option("--iinclude", arguments.select.insensitive_include, "PATTERN",
+                "the same, ignoring case")
+        .option("-e,--exclude", arguments.select.exclude, "PATTERN", "leave out what matches")
+        .option("--iexclude", arguments.select.insensitive_exclude, "PATTERN",
+                "the same, ignoring case")
+        .option("--overwrite", arguments.overwrite, "MODE",
+                "allow a target that is not empty, and treat files there: always (make right), "
+                "if-changed (by size and time), if-newer, never")
+        .flag("--delete", arguments.delete_extra, "remove what the snapshot does not have")
+        .flag("--no-sparse", arguments.no_sparse, "write runs of zeros instead of leaving holes")
+        .flag("--verify", arguments.verify, "read everything again and compare")
+        .flag("-n,--dry-run", arguments.dry_run, "change nothing, say what would be done")
+        .flag("--device-nodes", arguments.device_nodes, "make device nodes too (root only)");
+}
+
+int run_restore(Context& context, const repository::Repository& repository,
+                const repository::Snapshot& snapshot, const std::string& path,
+                const RestoreArguments& arguments) {
+    RestoreOptions options;
+    options.overwrite = parse_overwrite(arguments.overwrite);
+    check_target(arguments);
+    options.target = arguments.target;
+    options.tree = repository::find_subtree(repository, snapshot.tree, path);
+    options.folder = folder_node(repository, snapshot, path);
+    options.select = files::Select(arguments.select);
+    options.delete_extra = arguments.delete_extra;
+    options.sparse = !arguments.no_sparse;
+    options.verify = arguments.verify;
+    options.dry_run = arguments.dry_run;
+    options.device_nodes = arguments.device_nodes;
+    Progress progress;
+    options.progress = &progress;
+    options.stop = context.stop();
+    size_t shown = 0;
+    options.on_problem = [&](const files::RestoreProblem& problem) {
+        if (shown++ < kShown) log_error("{}: {}", problem.path, problem.error.message());
+        context.terminal().json(JsonObject()
+                                    .set("message_type", "error")
+                                    .set("during", "restore")
+                                    .set("item", problem.path)
+                                    .set("error", problem.error.message()));
+    };
+    options.on_note = [](const std::string& note) { log_info("{}", note); };
+    auto start = std::chrono::steady_clock::now();
+    RestoreResult result;
+    {
+        ProgressDisplay display(context.terminal(), progress, "restore");
+        result = files::restore(repository, options);
+    }
+    print_summary(context, snapshot, arguments, result, std::chrono::steady_clock::now() - start);
+    return result.complete() ? 0 : 1;
+}
+
+}  // namespace sevenfold::cli

@@ -1,0 +1,277 @@
+#include "config/option_table.h"
+
+#include <fmt/format.h>
+
+#include "core/check.h"
+#include "core/units.h"
+
+namespace sevenfold::config {
+namespace {
+
+template <class T>
+struct MemberOf;
+template <class S, class F>
+struct MemberOf<F S::*> {
+    using Struct = S;
+    using Field = F;
+};
+
+// Stores a value of the right type in the field `Member` of a section's struct.
+template <auto Member>
+void into(void* section_struct, const Value& value) {
+    using Struct = typename MemberOf<decltype(Member)>::Struct;
+    using Field = typename MemberOf<decltype(Member)>::Field;
+    Field& field = static_cast<Struct*>(section_struct)->*Member;
+    if constexpr (std::is_same_v<Field, uint64_t>)
+        field = static_cast<uint64_t>(std::get<int64_t>(value));
+    else
+        field = std::get<Field>(value);
+}
+
+using enum OptionType;
+using App = AppSection;
+using Place = PlaceConfig;
+using Files = FilesConfig;
+using Keep = KeepConfig;
+
+constexpr Section kSections[] = {
+    {"app", false, "", "The application that is protected.", ""},
+    {"place", true, "",
+     "A place holds a copy of everything. Use at least two, with different vendors.", ""},
+    {"files", true, "", "A folder of user files.", ""},
+    {"keep", false, "files",
+     "Which snapshots of this source stay when old ones are removed; a snapshot stays if any of "
+     "these asks for it. Without this table nothing is ever removed.",
+     ""},
+    {"recovery", false, "", "What a disaster may cost.", ""},
+    {"drill", false, "", "Rehearsals of the recovery.", ""},
+    {"database", true, "", "A database.", "protect databases"},
+    {"volume", true, "", "A volume.", "protect volumes"},
+};
+
+// section, key, type, default, unit, env, required, allowed, example, help, field
+constexpr Option kOptions[] = {
+    {"app", "name", text, "", "", "SEVENFOLD_APP_NAME", true, "", "\"shop\"",
+     "What the application is called in reports", into<&App::name>},
+    {"app", "team", text_list, "[]", "", "", false, "",
+     "[\"dev1@example.com\", \"dev2@example.com\"]", "Who takes part in recovery drills, in turn",
+     into<&App::team>},
+    {"app", "state_dir", text, "", "", "SEVENFOLD_STATE_DIR", false, "", "\"/var/lib/sevenfold\"",
+     "Folder for the catalog of runs and for caches. Default: /var/lib/sevenfold for a "
+     "configuration under /etc, else the folder `state` beside the configuration",
+     into<&App::state_dir>},
+
+    {"place", "name", text, "", "", "", true, "", "\"offsite\"",
+     "A short name, used in commands and reports", into<&Place::name>},
+    {"place", "url", text, "", "", "", true, "", "\"sftp:backup@vault.example.net:/srv/shop\"",
+     "Where the repository lies, as restic writes it: a folder, or sftp:user@host:/folder. A "
+     "relative folder starts at the configuration's folder",
+     into<&Place::url>},
+    {"place", "domain", text, "", "", "", false, "", "\"hetzner\"",
+     "What would fail together with this place: the vendor, the building. Places with the same "
+     "domain count once for the two-places rules. Default: the place's name",
+     into<&Place::domain>},
+    {"place", "password_file", text, "", "", "", false, "", "\"secrets/offsite.password\"",
+     "File whose first line is the repository's password. Without this and password_command the "
+     "environment variable SEVENFOLD_PASSWORD_<NAME> is used",
+     into<&Place::password_file>},
+    {"place", "password_command", text, "", "", "", false, "", "\"pass show shop/offsite\"",
+     "Command (for /bin/sh) that prints the password", into<&Place::password_command>},
+    {"place", "append_only", boolean, "false", "", "", false, "", "true",
+     "The place refuses deletion; old snapshots are removed there with its own maintenance key",
+     into<&Place::append_only>},
+    {"place", "upload_limit", size, "0", "bytes a second", "", false, "", "\"10MiB\"",
+     "Most that is sent to the place each second; 0 is no limit", into<&Place::upload_limit>},
+    {"place", "download_limit", size, "0", "bytes a second", "", false, "", "\"10MiB\"",
+     "Most that is read from the place each second; 0 is no limit", into<&Place::download_limit>},
+    {"place", "connections", count, "0", "connections", "", false, "", "4",
+     "Operations at the same time; 0 chooses by the kind of place", into<&Place::connections>},
+    {"place", "ssh_options", text_list, "[]", "", "", false, "",
+     "[\"-i\", \"/etc/sevenfold/ssh_key\"]", "More arguments for ssh, for sftp: places",
+     into<&Place::ssh_options>},
+    {"place", "pack_size", size, "\"16MiB\"", "bytes", "", false, "", "\"64MiB\"",
+     "Size of the files in the repository, from 4MiB to 128MiB; larger ones suit fast links",
+     into<&Place::pack_size>},
+
+    {"files", "name", text, "", "", "", true, "", "\"uploads\"",
+     "A short name, used in commands and reports", into<&Files::name>},
+    {"files", "path", text, "", "", "", true, "", "\"/srv/shop/uploads\"",
+     "The folder. A relative one starts at the configuration's folder", into<&Files::path>},
+    {"files", "every", duration, "\"1d\"", "", "", false, "", "\"15m\"",
+     "How often it is to be saved; older copies do not count as good", into<&Files::every>},
+    {"files", "exclude", text_list, "[]", "", "", false, "",
+     "[\"*.tmp\", \"/srv/shop/uploads/cache\"]",
+     "Patterns of what to leave out: * and ? within a name, ** over folders; a pattern with / at "
+     "its beginning is anchored there; one that begins with ! takes back",
+     into<&Files::exclude>},
+    {"files", "exclude_file", text_list, "[]", "", "", false, "", "[\"exclude.txt\"]",
+     "Files with one such pattern a line", into<&Files::exclude_file>},
+    {"files", "exclude_if_present", text_list, "[]", "", "", false, "", "[\".nobackup\"]",
+     "Leaves out the contents of folders that hold a file of this name; with \"name:text\" the "
+     "file must begin with the text",
+     into<&Files::exclude_if_present>},
+    {"files", "exclude_caches", boolean, "false", "", "", false, "", "true",
+     "Leaves out the contents of folders with a CACHEDIR.TAG (bford.info/cachedir)",
+     into<&Files::exclude_caches>},
+    {"files", "one_file_system", boolean, "false", "", "", false, "", "true",
+     "Does not enter other file systems mounted below the folder", into<&Files::one_file_system>},
+    {"files", "exclude_larger_than", size, "0", "bytes", "", false, "", "\"4GiB\"",
+     "Leaves out files larger than this; 0 is no limit", into<&Files::exclude_larger_than>},
+    {"files", "min_files", count, "1", "files", "", false, "", "100",
+     "A source that used to have this many files and now has fewer is refused: it may be empty "
+     "because it is not mounted. 0 never refuses",
+     into<&Files::min_files>},
+    {"files", "places", text_list, "", "", "", false, "", "[\"main\", \"offsite\"]",
+     "Names of the places that hold it. Default: all", into<&Files::places>},
+    {"files", "tags", text_list, "[]", "", "", false, "", "[\"uploads\"]", "Tags for its snapshots",
+     into<&Files::tags>},
+
+    {"keep", "last", counter, "0", "snapshots", "", false, "", "4",
+     "The newest snapshots; \"all\" keeps every one", into<&Keep::last>},
+    {"keep", "hourly", counter, "0", "hours", "", false, "", "48",
+     "The newest snapshot of each of the last hours that have one", into<&Keep::hourly>},
+    {"keep", "daily", counter, "0", "days", "", false, "", "30",
+     "The newest snapshot of each of the last days that have one", into<&Keep::daily>},
+    {"keep", "weekly", counter, "0", "weeks", "", false, "", "8",
+     "The newest snapshot of each of the last weeks that have one", into<&Keep::weekly>},
+    {"keep", "monthly", counter, "0", "months", "", false, "", "12",
+     "The newest snapshot of each of the last months that have one", into<&Keep::monthly>},
+    {"keep", "yearly", counter, "0", "years", "", false, "", "5",
+     "The newest snapshot of each of the last years that have one", into<&Keep::yearly>},
+    {"keep", "within", span, "", "", "", false, "", "\"14d\"",
+     "Everything not older than this before the newest snapshot", into<&Keep::within>},
+    {"keep", "within_hourly", span, "", "", "", false, "", "\"2d\"",
+     "One an hour of those not older than this", into<&Keep::within_hourly>},
+    {"keep", "within_daily", span, "", "", "", false, "", "\"1m\"",
+     "One a day of those not older than this", into<&Keep::within_daily>},
+    {"keep", "within_weekly", span, "", "", "", false, "", "\"3m\"",
+     "One a week of those not older than this", into<&Keep::within_weekly>},
+    {"keep", "within_monthly", span, "", "", "", false, "", "\"1y\"",
+     "One a month of those not older than this", into<&Keep::within_monthly>},
+    {"keep", "within_yearly", span, "", "", "", false, "", "\"10y\"",
+     "One a year of those not older than this", into<&Keep::within_yearly>},
+    {"keep", "tags", text_list, "[]", "", "", false, "", "[\"release\"]",
+     "Every snapshot with one of these tags", into<&Keep::tags>},
+
+    {"recovery", "rto", duration, "\"3h\"", "", "SEVENFOLD_RTO", false, "", "\"3h\"",
+     "How long it may take until everything runs again", into<&RecoverySection::rto>},
+    {"recovery", "rpo", duration, "\"1d\"", "", "SEVENFOLD_RPO", false, "", "\"1h\"",
+     "How much of the newest data may be lost", into<&RecoverySection::rpo>},
+
+    {"drill", "every", schedule, "\"monthly\"", "", "", false, "weekly|monthly|quarterly",
+     "\"monthly\"", "How often recovery is to be rehearsed", into<&DrillSection::every>},
+};
+
+std::string toml_text(std::string_view text) {
+    std::string out = "\"";
+    for (char c : text) {
+        auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\')
+            (out += '\\') += c;
+        else if (c == '\n')
+            out += "\\n";
+        else if (byte < 0x20 || byte == 0x7f)
+            out += fmt::format("\\u{:04X}", byte);
+        else
+            out += c;
+    }
+    return out + "\"";
+}
+
+// The shortest exact form: "15m", "36h", "1d12h".
+std::string duration_text(std::chrono::nanoseconds d) {
+    struct Unit {
+        int64_t ns;
+        const char* name;
+    };
+    constexpr Unit kUnits[] = {{86'400'000'000'000, "d"},
+                               {3'600'000'000'000, "h"},
+                               {60'000'000'000, "m"},
+                               {1'000'000'000, "s"},
+                               {1'000'000, "ms"}};
+    std::string out;
+    int64_t rest = d.count();
+    for (const Unit& unit : kUnits) {
+        if (rest / unit.ns > 0) out += fmt::format("{}{}", rest / unit.ns, unit.name);
+        rest %= unit.ns;
+    }
+    return out.empty() ? "0s" : out;
+}
+
+std::string size_text(int64_t bytes) {
+    constexpr const char* kUnits[] = {"", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+    while (bytes != 0 && bytes % 1024 == 0 && unit + 1 < std::size(kUnits)) {
+        bytes /= 1024;
+        ++unit;
+    }
+    return unit == 0 ? fmt::format("{}", bytes) : fmt::format("\"{}{}\"", bytes, kUnits[unit]);
+}
+
+}  // namespace
+
+std::string_view describe(OptionType type) {
+    switch (type) {
+        case text:
+            return "a text in quotes";
+        case text_list:
+            return "a list of texts, [\"a\", \"b\"]";
+        case boolean:
+            return "true or false";
+        case count:
+            return "a whole number, 0 or more";
+        case counter:
+            return "a whole number, 0 or more, or \"all\"";
+        case duration:
+            return "a duration like \"15m\", \"1h30m\" or \"14d\"";
+        case span:
+            return "a calendar span like \"14d\", \"6m\" (months) or \"1y6m\"";
+        case size:
+            return "a size like \"16MiB\", or a number of bytes";
+        case schedule:
+            return "a calendar word like \"monthly\"";
+    }
+    return "";
+}
+
+std::string_view short_name(OptionType type) {
+    constexpr std::string_view kNames[] = {"text",          "list of texts", "boolean",
+                                           "number",        "number",        "duration",
+                                           "calendar span", "size",          "text"};
+    return kNames[static_cast<size_t>(type)];
+}
+
+std::string to_toml(OptionType type, const Value& value) {
+    if (auto* d = std::get_if<std::chrono::nanoseconds>(&value))
+        return toml_text(duration_text(*d));
+    if (auto* b = std::get_if<bool>(&value)) return *b ? "true" : "false";
+    if (auto* s = std::get_if<std::string>(&value)) return toml_text(*s);
+    if (auto* n = std::get_if<int64_t>(&value)) {
+        if (type == size) return size_text(*n);
+        if (type == counter && *n == kKeepAll) return "\"all\"";
+        return fmt::format("{}", *n);
+    }
+    std::string out = "[";
+    for (const std::string& item : std::get<std::vector<std::string>>(value))
+        out += (out.size() > 1 ? ", " : "") + toml_text(item);
+    return out + "]";
+}
+
+std::span<const Section> sections() { return kSections; }
+
+const Section* find_section(std::string_view name) {
+    for (const Section& section : kSections)
+        if (section.name == name) return &section;
+    return nullptr;
+}
+
+std::span<const Option> all_options() { return kOptions; }
+
+std::vector<const Option*> options_of(std::string_view section) {
+    std::vector<const Option*> found;
+    for (const Option& option : kOptions)
+        if (option.section == section) found.push_back(&option);
+    return found;
+}
+
+}  // namespace sevenfold::config

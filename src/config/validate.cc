@@ -1,0 +1,353 @@
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "config/internal/parse.h"
+#include "config/suggest.h"
+
+namespace sevenfold::config::internal {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kSmallestPack = 4 << 20, kLargestPack = 128 << 20;
+
+bool is_good_name(std::string_view name) {
+    constexpr std::string_view kLetters =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    return !name.empty() && name.size() <= 64 && name[0] != '-' && name[0] != '.' &&
+           name.find_first_not_of(kLetters) == name.npos;
+}
+
+// Digits followed by one of y m d h, each unit once.
+bool is_span(std::string_view text) {
+    std::string_view units = "ymdh";
+    std::set<char> seen;
+    size_t digits = 0;
+    for (char c : text) {
+        if (c >= '0' && c <= '9') {
+            ++digits;
+        } else if (digits == 0 || digits > 6 || units.find(c) == units.npos ||
+                   !seen.insert(c).second) {
+            return false;
+        } else {
+            digits = 0;
+        }
+    }
+    return digits == 0 && !seen.empty();
+}
+
+// Whether `inner` is `outer` or below it; both resolved.
+bool is_inside(const fs::path& inner, const fs::path& outer) {
+    auto [o, i] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
+    return o == outer.end() || (std::next(o) == outer.end() && o->empty());
+}
+
+// Where a path really leads: links followed as far as it exists, the rest taken literally.
+fs::path resolved(const std::string& path) {
+    std::error_code error;
+    fs::path real = fs::weakly_canonical(path, error);
+    if (error) real = fs::path(path).lexically_normal();
+    if (real.filename().empty() && real.has_relative_path()) real = real.parent_path();
+    return real;
+}
+
+class Validator {
+  public:
+    Validator(const std::string& folder, const Environment& environment, Inspection& inspection)
+        : folder_(folder),
+          environment_(environment),
+          inspection_(inspection),
+          config_(inspection.loaded.config) {}
+
+    void run() {
+        app();
+        for (PlaceConfig& place : config_.places) check_place(place);
+        duplicate_names(config_.places, "place");
+        same_url();
+        for (FilesConfig& files : config_.files) check_files(files);
+        duplicate_names(config_.files, "files");
+        overlaps();
+        if (inspection_.problems.empty()) {
+            two_places();
+            readable_secrets();
+        }
+    }
+
+  private:
+    void problem(int line, std::string text, std::string hint = {}) {
+        add_problem(inspection_, line, std::move(text), std::move(hint));
+    }
+    int line(const PlaceConfig& place, const char* key) const {
+        return line_of(inspection_, "place " + place.name, key, place.line);
+    }
+    int line(const FilesConfig& files, const char* key) const {
+        return line_of(inspection_, "files " + files.name, key, files.line);
+    }
+    std::string absolute(const std::string& path) const;
+    // Writes the effective value into the settings, where it differs from what stands in the file.
+    void effective(const std::string& section, const char* key, const std::string& value);
+
+    void app();
+    void check_place(PlaceConfig& place);
+    void check_url(PlaceConfig& place);
+    void check_password(PlaceConfig& place);
+    void check_files(FilesConfig& files);
+    void check_keep(const FilesConfig& files);
+    template <class T>
+    void duplicate_names(const std::vector<T>& items, const char* section);
+    void same_url();
+    void overlaps();
+    void two_places();
+    void readable_secrets();
+
+    const std::string& folder_;
+    const Environment& environment_;
+    Inspection& inspection_;
+    AppConfig& config_;
+};
+
+std::string Validator::absolute(const std::string& path) const {
+    fs::path given(path);
+    const char* home = environment_("HOME");
+    if (home != nullptr && (path == "~" || path.starts_with("~/")))
+        given = fs::path(home) / path.substr(std::min<size_t>(2, path.size()));
+    fs::path full = (fs::path(folder_) / given).lexically_normal();
+    if (full.filename().empty() && full.has_relative_path()) full = full.parent_path();
+    return full;
+}
+
+void Validator::effective(const std::string& section, const char* key, const std::string& value) {
+    for (Setting& setting : inspection_.loaded.settings)
+        if (setting.section == section && setting.key == key) {
+            setting.value = to_toml(OptionType::text, value);
+            return;
+        }
+    inspection_.loaded.settings.push_back(
+        {section, key, to_toml(OptionType::text, value), "default", 0});
+}
+
+void Validator::app() {
+    AppSection& app = config_.app;
+    int name_line = line_of(inspection_, "app", "name", 0);
+    if (!is_good_name(app.name))
+        problem(name_line, fmt::format("'{}' cannot be an application's name", app.name),
+                "Use letters, digits, dots, dashes and underscores, at most 64.");
+    if (app.state_dir.empty())
+        app.state_dir = folder_ == "/etc" || folder_.starts_with("/etc/") ? "/var/lib/sevenfold"
+                                                                          : folder_ + "/state";
+    app.state_dir = absolute(app.state_dir);
+    effective("app", "state_dir", app.state_dir);
+    if (config_.places.empty())
+        problem(0, "no [[place]] to store anything in",
+                "Add at least two, with different vendors; `sevenfold config sample` shows how.");
+    if (config_.files.empty())
+        problem(0, "no [[files]] to protect",  // perhaps the rest of a file that was cut off
+                "Add at least one source; `sevenfold config sample` shows how.");
+}
+
+void Validator::check_place(PlaceConfig& place) {
+    if (!is_good_name(place.name))
+        problem(line(place, "name"), fmt::format("'{}' cannot be a place's name", place.name),
+                "Use letters, digits, dots, dashes and underscores, at most 64.");
+    check_url(place);
+    check_password(place);
+    if (place.pack_size < kSmallestPack || place.pack_size > kLargestPack)
+        problem(line(place, "pack_size"), "pack_size must be from 4MiB to 128MiB");
+    if (place.connections > 256) problem(line(place, "connections"), "connections is at most 256");
+    effective("place " + place.name, "domain", place.failure_domain());
+}
+
+void Validator::check_url(PlaceConfig& place) {
+    const std::string section = "place " + place.name;
+    if (auto path = local_path(place.url)) {
+        if (path->empty()) return problem(line(place, "url"), "url is empty");
+        place.url = absolute(*path);
+        return effective(section, "url", place.url);
+    }
+    effective(section, "url", redacted(place.url));
+    std::string scheme = place.url.substr(0, place.url.find(':'));
+    if (scheme == "sftp") return;
+    constexpr std::string_view kLater[] = {"s3", "rest", "b2", "azure", "gs", "swift", "rclone"};
+    bool later = std::find(std::begin(kLater), std::end(kLater), scheme) != std::end(kLater);
+    problem(line(place, "url"),
+            later ? fmt::format("this version does not store at {}: places yet", scheme)
+                  : fmt::format("unknown kind of place {}:", scheme),
+            "Use a folder (/srv/backup) or sftp:user@host:/folder.");
+}
+
+void Validator::check_password(PlaceConfig& place) {
+    if (!place.password_file.empty() && !place.password_command.empty())
+        return problem(
+            line(place, "password_command"),
+            fmt::format("place {} has both password_file and password_command", place.name),
+            "Keep one of them.");
+    if (!place.password_file.empty()) {
+        place.password_file = absolute(place.password_file);
+        effective("place " + place.name, "password_file", place.password_file);
+    } else if (place.password_command.empty()) {
+        std::string variable = password_variable(place.name);
+        if (environment_(variable.c_str()) == nullptr)
+            problem(place.line, fmt::format("place {} has no password", place.name),
+                    fmt::format("Add password_file or password_command, or set {}.", variable));
+    }
+}
+
+void Validator::check_files(FilesConfig& files) {
+    const std::string section = "files " + files.name;
+    if (!is_good_name(files.name))
+        problem(line(files, "name"), fmt::format("'{}' cannot be a source's name", files.name),
+                "Use letters, digits, dots, dashes and underscores, at most 64.");
+    if (files.path.empty()) problem(line(files, "path"), "path is empty");
+    files.path = absolute(files.path);
+    effective(section, "path", files.path);
+    if (files.every.count() <= 0)
+        problem(line(files, "every"), "every must be longer than nothing");
+    for (std::string& file : files.exclude_file) {
+        file = absolute(file);
+        if (!fs::exists(fs::status(file)))
+            problem(line(files, "exclude_file"), fmt::format("{} does not exist", file));
+    }
+    if (line_of(inspection_, section, "places", 0) == 0)
+        for (const PlaceConfig& place : config_.places) files.places.push_back(place.name);
+    else if (files.places.empty())
+        problem(line(files, "places"), fmt::format("source {} has no places", files.name));
+    std::set<std::string> seen;
+    std::vector<std::string> known;
+    for (const PlaceConfig& place : config_.places) known.push_back(place.name);
+    for (const std::string& name : files.places) {
+        if (!seen.insert(name).second)
+            problem(line(files, "places"), fmt::format("place {} is named twice", name));
+        if (config_.find_place(name) != nullptr) continue;
+        auto near = nearest(name, known);
+        problem(line(files, "places"), fmt::format("unknown place '{}'", name),
+                near ? fmt::format("Did you mean `{}`?", *near)
+                     : fmt::format("There are: {}.", fmt::join(known, ", ")));
+    }
+    for (const std::string& tag : files.tags)
+        if (tag.empty() || tag.find(',') != tag.npos)
+            problem(line(files, "tags"), fmt::format("'{}' cannot be a tag", tag),
+                    "A tag is not empty and holds no comma.");
+    check_keep(files);
+}
+
+void Validator::check_keep(const FilesConfig& files) {
+    const KeepConfig& keep = files.keep;
+    const std::pair<const char*, const std::string*> spans[] = {
+        {"within", &keep.within},
+        {"within_hourly", &keep.within_hourly},
+        {"within_daily", &keep.within_daily},
+        {"within_weekly", &keep.within_weekly},
+        {"within_monthly", &keep.within_monthly},
+        {"within_yearly", &keep.within_yearly}};
+    for (auto [key, text] : spans)
+        if (!text->empty() && !is_span(*text))
+            problem(line_of(inspection_, "files " + files.name + " keep", key, files.line),
+                    fmt::format("{} in keep of [[files]] must be {}, not \"{}\"", key,
+                                describe(OptionType::span), *text),
+                    "There are no weeks in it; 2 weeks are \"14d\".");
+}
+
+template <class T>
+void Validator::duplicate_names(const std::vector<T>& items, const char* section) {
+    for (size_t i = 0; i < items.size(); ++i)
+        for (size_t j = 0; j < i; ++j)
+            if (items[i].name == items[j].name)
+                problem(items[i].line,
+                        fmt::format("two [[{}]] are called '{}' (the other is in line {})", section,
+                                    items[i].name, items[j].line));
+}
+
+void Validator::same_url() {
+    auto identity = [](const PlaceConfig& place) {
+        auto path = local_path(place.url);
+        std::string text = path ? resolved(*path).string() : place.url;
+        while (text.size() > 1 && text.back() == '/') text.pop_back();
+        return text;
+    };
+    for (size_t i = 0; i < config_.places.size(); ++i)
+        for (size_t j = 0; j < i; ++j) {
+            const PlaceConfig &a = config_.places[i], &b = config_.places[j];
+            if (identity(a) == identity(b))
+                problem(line(a, "url"),
+                        fmt::format("places {} and {} are the same repository", b.name, a.name),
+                        "Two places must be two repositories.");
+        }
+}
+
+void Validator::overlaps() {
+    struct Folder {
+        std::string what;
+        fs::path real;
+        int line;
+    };
+    std::vector<Folder> places, sources;
+    for (const PlaceConfig& place : config_.places)
+        if (auto path = local_path(place.url))
+            places.push_back({"place " + place.name, resolved(*path), line(place, "url")});
+    for (const FilesConfig& files : config_.files)
+        sources.push_back({"source " + files.name, resolved(files.path), line(files, "path")});
+    for (const Folder& source : sources)
+        for (const Folder& place : places) {
+            const char* hint = "Put them in folders that do not contain each other.";
+            if (is_inside(place.real, source.real))
+                problem(place.line,
+                        fmt::format("{} lies inside {} ({})", place.what, source.what,
+                                    source.real.string()),
+                        hint);
+            else if (is_inside(source.real, place.real))
+                problem(source.line,
+                        fmt::format("{} lies inside {} ({})", source.what, place.what,
+                                    place.real.string()),
+                        hint);
+        }
+    for (size_t i = 0; i < places.size(); ++i)
+        for (size_t j = 0; j < places.size(); ++j)
+            if (i != j && places[i].real != places[j].real &&
+                is_inside(places[i].real, places[j].real))
+                problem(places[i].line,
+                        fmt::format("{} lies inside {}", places[i].what, places[j].what),
+                        "A repository holds nothing but its own files.");
+}
+
+// Rule 1. Only a warning: one place is better than none.
+void Validator::two_places() {
+    for (const FilesConfig& files : config_.files) {
+        std::set<std::string> domains;
+        for (const std::string& name : files.places)
+            domains.insert(config_.place(name).failure_domain());
+        if (domains.size() >= 2) continue;
+        std::string why =
+            files.places.size() == 1
+                ? fmt::format("only one place, {}", files.places[0])
+                : fmt::format("all its places are in the domain {}", *domains.begin());
+        add_warning(inspection_, line(files, "places"),
+                    fmt::format("source {} cannot be in two places at once: {}", files.name, why),
+                    "Add a place with another vendor.");
+    }
+}
+
+void Validator::readable_secrets() {
+    struct stat info {};
+    if (::stat(inspection_.loaded.path.c_str(), &info) != 0 || (info.st_mode & 0077) == 0) return;
+    bool others = (info.st_mode & 0007) != 0;
+    for (const PlaceConfig& place : config_.places) {
+        bool secret = redacted(place.url) != place.url || !place.password_command.empty();
+        if (!secret || (!others && (info.st_mode & 0040) == 0)) continue;
+        return add_warning(inspection_, line(place, "url"),
+                           fmt::format("may hold secrets and can be read by {} (mode {:04o})",
+                                       others ? "everybody" : "its group", info.st_mode & 07777),
+                           "Make it private with chmod 600.");
+    }
+}
+
+}  // namespace
+
+void validate(const std::string& folder, const Environment& environment, Inspection& inspection) {
+    Validator(folder, environment, inspection).run();
+}
+
+}  // namespace sevenfold::config::internal

@@ -1,0 +1,239 @@
+#include "protect/backup.h"
+
+#include <dirent.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+
+#include "core/check.h"
+#include "core/log.h"
+#include "core/parallel.h"
+#include "crypto/sha256.h"
+#include "repository/repository.h"
+
+namespace sevenfold::protect {
+namespace {
+
+using files::ArchivePlace;
+using files::ArchiveResult;
+using files::PlaceResult;
+using repository::Lock;
+using repository::Repository;
+using repository::Snapshot;
+
+// A place made ready: locked, its snapshots and index loaded.
+struct Ready {
+    size_t number;  // in the job's list
+    std::unique_ptr<Lock> lock;
+    std::optional<Snapshot> parent;
+};
+
+std::string host_of(const files::ArchiveOptions& options) {
+    if (!options.hostname.empty()) return options.hostname;
+    char name[256] = {};
+    return gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+std::vector<std::string> paths_of(const files::ArchiveOptions& options) {
+    std::vector<std::string> paths;
+    for (const std::string& target : options.targets) {
+        auto path = std::filesystem::absolute(target).lexically_normal();
+        if (!path.has_filename() && path != path.root_path()) path = path.parent_path();
+        paths.push_back(path);
+    }
+    std::sort(paths.begin(), paths.end());
+    return paths;
+}
+
+std::optional<Snapshot> find_parent(const Repository& repository, const BackupOptions& options) {
+    if (!options.parent.empty())
+        return repository::find_snapshot(repository, options.parent, {}).snapshot;
+    Time now = options.archive.time.value_or(Clock::system().now());
+    std::string host = host_of(options.archive);
+    std::vector<std::string> paths = paths_of(options.archive);
+    std::vector<Error> damaged;
+    std::optional<Snapshot> newest;
+    for (Snapshot& snapshot : repository::load_snapshots(repository, &damaged)) {
+        std::vector<std::string> its = snapshot.paths;
+        std::sort(its.begin(), its.end());
+        if (snapshot.hostname == host && its == paths && snapshot.time <= now)
+            newest = std::move(snapshot);
+    }
+    for (const Error& error : damaged) log_warning("{}", error.message());
+    return newest;
+}
+
+Ready prepare(const JobPlace& place, size_t number, const BackupOptions& options) {
+    Repository& repository = *place.repository;
+    repository::LockOptions lock{.mode = repository::LockMode::shared,
+                                 .retry_for = options.retry_lock};
+    Ready ready{number, std::make_unique<Lock>(repository, lock), std::nullopt};
+    // Snapshots before the index: what they need is then in it.
+    ready.parent = find_parent(repository, options);
+    repository.load_index();
+    return ready;
+}
+
+uint64_t count_entries(const std::string& path, uint64_t enough) {
+    struct stat st {};
+    if (stat(path.c_str(), &st) != 0) return 0;
+    if (!S_ISDIR(st.st_mode)) return enough;
+    std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
+    if (!dir) return enough;  // unreadable is reported as such later
+    uint64_t n = 0;
+    while (dirent* entry = readdir(dir.get())) {
+        std::string_view name = entry->d_name;
+        if (name != "." && name != ".." && name != "lost+found" && ++n >= enough) break;
+    }
+    return n;
+}
+
+// A source that had files and is suddenly gone, empty or not mounted must not become the newest
+// good copy.
+void guard(const std::vector<Ready>& ready, const BackupOptions& options) {
+    bool any_exists = false;
+    for (const std::string& target : options.archive.targets) {
+        struct stat st {};
+        bool exists = lstat(target.c_str(), &st) == 0;
+        any_exists |= exists;
+        bool had_files = std::any_of(ready.begin(), ready.end(), [](const Ready& r) {
+            return r.parent && r.parent->summary && r.parent->summary->total_files_processed > 0;
+        });
+        if (!options.guard_against_empty || !had_files) continue;
+        uint64_t enough = std::max<uint64_t>(1, options.min_files);
+        if (count_entries(target, enough) < enough)
+            throw Error(
+                ErrorKind::refused,
+                fmt::format("source {} {} although its last snapshot has files", target,
+                            exists ? "is empty" : "does not exist"),
+                "Is it mounted? If it is meant to be empty, back it up with --allow-empty.");
+    }
+    if (!any_exists)
+        throw Error(
+            ErrorKind::not_found,
+            fmt::format("source {} does not exist", fmt::join(options.archive.targets, ", ")),
+            "Check the path; nothing was backed up.");
+}
+
+std::string journal_path(const std::vector<JobPlace>& places, const BackupOptions& options) {
+    if (options.state_dir.empty() || options.archive.dry_run) return {};
+    std::string key = host_of(options.archive);
+    for (const std::string& path : paths_of(options.archive)) key += '\0' + path;
+    for (const JobPlace& place : places)
+        if (place.repository) key += '\0' + place.repository->config().id.hex();
+    return options.state_dir + "/resume/" + crypto::sha256(as_bytes(key)).hex().substr(0, 32);
+}
+
+// The parent to compare with: the newest; among equals one that lies near.
+const Ready* nearest_parent(const std::vector<Ready>& group, const std::vector<JobPlace>& places) {
+    const Ready* best = nullptr;
+    auto remote = [&](const Ready& r) {
+        return places[r.number].repository->backend().capabilities().remote;
+    };
+    for (const Ready& r : group) {
+        if (!r.parent) continue;
+        bool newer = !best || r.parent->time > best->parent->time;
+        bool nearer = best && r.parent->time == best->parent->time && remote(*best) && !remote(r);
+        if (newer || nearer) best = &r;
+    }
+    return best;
+}
+
+ArchiveResult one_pass(const std::vector<Ready>& group, const std::vector<JobPlace>& places,
+                       files::ArchiveOptions options) {
+    std::vector<ArchivePlace> archive_places;
+    for (const Ready& r : group)
+        archive_places.push_back({places[r.number].name, places[r.number].repository.get(),
+                                  r.lock.get(),
+                                  r.parent ? std::optional(r.parent->id) : std::nullopt});
+    return files::archive(archive_places, options);
+}
+
+// Feeds a group of places that cut files alike: all at once, then those that fell behind each
+// alone.
+void run_group(std::vector<Ready> group, const std::vector<JobPlace>& places,
+               const BackupOptions& options, BackupResult& result) {
+    files::ArchiveOptions archive = options.archive;
+    if (const Ready* best = nearest_parent(group, places)) {
+        archive.compare_repository = places[best->number].repository.get();
+        archive.compare_tree = best->parent->tree;
+    }
+    archive.resume_path = journal_path(places, options);
+    ArchiveResult pass = one_pass(group, places, archive);
+    std::vector<Ready> lagging;
+    for (size_t i = 0; i < group.size(); ++i) {
+        size_t number = group[i].number;
+        result.places[number] = pass.places[i];
+        if (pass.places[i].state == PlaceResult::State::lagging)
+            lagging.push_back(std::move(group[i]));
+    }
+    result.archive = pass;
+    for (Ready& late : lagging) {
+        const std::string name = places[late.number].name;
+        log_info("place {}: catching up", name);
+        size_t number = late.number;
+        std::vector<Ready> alone;
+        alone.push_back(std::move(late));
+        result.places[number] = one_pass(alone, places, archive).places[0];
+    }
+}
+
+}  // namespace
+
+bool BackupResult::saved_everywhere() const {
+    return std::all_of(places.begin(), places.end(),
+                       [](const PlaceResult& p) { return p.state == PlaceResult::State::saved; });
+}
+
+bool BackupResult::saved_somewhere() const {
+    return std::any_of(places.begin(), places.end(),
+                       [](const PlaceResult& p) { return p.state == PlaceResult::State::saved; });
+}
+
+int BackupResult::exit_code() const {
+    if (!saved_everywhere()) {
+        // With a single place its own reason decides: locked, no space, ….
+        for (const PlaceResult& place : places)
+            if (place.error && !saved_somewhere()) return sevenfold::exit_code(place.error->kind());
+        return 1;
+    }
+    return archive.unreadable != 0 ? sevenfold::exit_code(ErrorKind::partial) : 0;
+}
+
+BackupResult back_up(const std::vector<JobPlace>& places, const BackupOptions& options) {
+    CHECK(!places.empty());
+    BackupResult result;
+    result.places.resize(places.size());
+    std::vector<std::optional<Ready>> prepared(places.size());
+    parallel_for(places.size(), static_cast<unsigned>(places.size()), [&](size_t i) {
+        result.places[i].name = places[i].name;
+        result.places[i].error = places[i].error;
+        if (places[i].error) return;
+        try {
+            prepared[i] = prepare(places[i], i, options);
+        } catch (...) {
+            result.places[i].error = current_error();
+        }
+    });
+    std::vector<Ready> ready;
+    for (auto& place : prepared)
+        if (place) ready.push_back(std::move(*place));
+    if (ready.empty()) {
+        CHECK(result.places[0].error);
+        if (places.size() == 1) throw *result.places[0].error;
+        throw result.places[0].error->with_context(
+            fmt::format("no place works; place {}", places[0].name));
+    }
+    guard(ready, options);
+    std::map<repository::Polynomial, std::vector<Ready>> groups;
+    for (Ready& place : ready)
+        groups[places[place.number].repository->config().chunker_polynomial].push_back(
+            std::move(place));
+    for (auto& [polynomial, group] : groups) run_group(std::move(group), places, options, result);
+    return result;
+}
+
+}  // namespace sevenfold::protect

@@ -1,0 +1,71 @@
+#include "protect/places.h"
+
+#include <fmt/format.h>
+
+#include "core/parallel.h"
+#include "protect/passwords.h"
+#include "storage/cache_backend.h"
+
+namespace sevenfold::protect {
+
+using repository::Repository;
+
+storage::BackendOptions backend_options(const config::PlaceConfig& place) {
+    storage::BackendOptions options;
+    options.upload_limit = place.upload_limit;
+    options.download_limit = place.download_limit;
+    options.connections = static_cast<unsigned>(place.connections);
+    options.ssh_args = place.ssh_options;
+    return options;
+}
+
+std::unique_ptr<Repository> open_place(const config::PlaceConfig& place,
+                                       const std::string& cache_dir) {
+    try {
+        auto backend =
+            storage::open_backend(storage::parse_location(place.url), backend_options(place));
+        auto repository = Repository::open(std::move(backend), read_password(place), {});
+        if (!cache_dir.empty()) add_cache(*repository, cache_dir);
+        return repository;
+    } catch (const Error& error) {
+        Error named = error.with_context("place " + place.name);
+        if (error.kind() == ErrorKind::no_repository)
+            throw named.with_hint("Create it with `sevenfold init --repositories`.");
+        throw named;
+    }
+}
+
+void add_cache(Repository& repository, const std::string& cache_dir) {
+    if (!repository.backend().capabilities().remote) return;
+    std::string folder = cache_dir + "/" + repository.config().id.hex();
+    repository.wrap_backend([&](std::unique_ptr<storage::Backend> inner) {
+        auto cache = std::make_unique<storage::CacheBackend>(
+            std::move(inner), storage::CacheOptions{.folder = folder});
+        cache->set_cacheable_packs(
+            [&repository](const Id& pack) { return repository.index().is_tree_pack(pack); });
+        return cache;
+    });
+}
+
+std::vector<JobPlace> open_places(const std::vector<const config::PlaceConfig*>& places,
+                                  const std::string& cache_dir) {
+    std::vector<JobPlace> out(places.size());
+    parallel_for(places.size(), static_cast<unsigned>(places.size()), [&](size_t i) {
+        out[i].name = places[i]->name;
+        try {
+            out[i].repository = open_place(*places[i], cache_dir);
+        } catch (...) {
+            out[i].error = current_error();
+        }
+    });
+    return out;
+}
+
+std::vector<const config::PlaceConfig*> places_of(const config::AppConfig& config,
+                                                  const config::FilesConfig& source) {
+    std::vector<const config::PlaceConfig*> out;
+    for (const std::string& name : source.places) out.push_back(&config.place(name));
+    return out;
+}
+
+}  // namespace sevenfold::protect

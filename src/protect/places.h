@@ -1,0 +1,33 @@
+// The places of a configuration, opened.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "protect/backup.h"
+#include "storage/open.h"
+
+namespace sevenfold::protect {
+
+storage::BackendOptions backend_options(const config::PlaceConfig& place);
+
+// Opens a place's repository with its password; remote ones with a cache below `cache_dir` (empty:
+// none). Errors carry "place <name>: ".
+std::unique_ptr<repository::Repository> open_place(const config::PlaceConfig& place,
+                                                   const std::string& cache_dir);
+
+// Puts a local cache of index, snapshots and tree packs before a remote repository; others stay as
+// they are. Before any other thread uses it.
+void add_cache(repository::Repository& repository, const std::string& cache_dir);
+
+// All of them at once; a place that cannot be opened carries its error.
+std::vector<JobPlace> open_places(const std::vector<const config::PlaceConfig*>& places,
+                                  const std::string& cache_dir);
+
+// The places of a source, in its order.
+std::vector<const config::PlaceConfig*> places_of(const config::AppConfig& config,
+                                                  const config::FilesConfig& source);
+
+}  // namespace sevenfold::protect

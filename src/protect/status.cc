@@ -1,0 +1,90 @@
+#include "protect/status.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "core/log.h"
+#include "core/parallel.h"
+
+namespace sevenfold::protect {
+namespace {
+
+using repository::Snapshot;
+
+CopyStatus look_at(const config::FilesConfig& source, const config::PlaceConfig& place,
+                   const JobPlace& opened, const Time& now) {
+    CopyStatus copy{.place = place.name, .domain = place.failure_domain()};
+    copy.error = opened.error;
+    if (!copy.error) {
+        try {
+            std::vector<Snapshot> all = snapshots_of(source, *opened.repository);
+            if (!all.empty()) copy.newest = std::move(all.back());
+        } catch (...) {
+            copy.error = current_error();
+        }
+    }
+    if (copy.error)
+        copy.state = CopyStatus::State::unreachable;
+    else if (!copy.newest)
+        copy.state = CopyStatus::State::missing;
+    else
+        copy.state = now.since(copy.newest->time) <= allowed_age(source) ? CopyStatus::State::good
+                                                                         : CopyStatus::State::late;
+    return copy;
+}
+
+void judge(SourceStatus& source) {
+    for (const CopyStatus& copy : source.copies)
+        if (copy.state == CopyStatus::State::good) source.good_domains.push_back(copy.domain);
+    std::sort(source.good_domains.begin(), source.good_domains.end());
+    source.good_domains.erase(std::unique(source.good_domains.begin(), source.good_domains.end()),
+                              source.good_domains.end());
+    source.holds = source.good_domains.size() >= 2;
+}
+
+}  // namespace
+
+std::chrono::nanoseconds allowed_age(const config::FilesConfig& source) {
+    return 2 * source.every + std::chrono::minutes(10);
+}
+
+std::vector<Snapshot> snapshots_of(const config::FilesConfig& source,
+                                   const repository::Repository& repository) {
+    char host[256] = {};
+    gethostname(host, sizeof host - 1);
+    std::vector<Snapshot> out;
+    for (Snapshot& snapshot : repository::load_snapshots(repository))
+        if (snapshot.hostname == host && snapshot.paths.size() == 1 &&
+            snapshot.paths[0] == source.path)
+            out.push_back(std::move(snapshot));
+    return out;
+}
+
+Status get_status(const config::AppConfig& config, const std::vector<JobPlace>& places,
+                  catalog::Catalog* catalog, const Time& now) {
+    Status status;
+    for (const config::FilesConfig& files : config.files) {
+        SourceStatus source{
+            .name = files.name, .path = files.path, .allowed_age = allowed_age(files)};
+        source.copies.resize(files.places.size());
+        parallel_for(files.places.size(), 8, [&](size_t i) {
+            const config::PlaceConfig& place = config.place(files.places[i]);
+            auto number = static_cast<size_t>(&place - config.places.data());
+            source.copies[i] = look_at(files, place, places[number], now);
+        });
+        for (CopyStatus& copy : source.copies) {
+            if (!catalog) continue;
+            auto run = catalog->last_run("backup", files.name, copy.place);
+            if (run && !run->succeeded) copy.failed_run = std::move(run);
+        }
+        judge(source);
+        status.sources.push_back(std::move(source));
+    }
+    status.rule1_holds = !status.sources.empty() &&
+                         std::all_of(status.sources.begin(), status.sources.end(),
+                                     [](const SourceStatus& source) { return source.holds; });
+    return status;
+}
+
+}  // namespace sevenfold::protect

@@ -1,0 +1,55 @@
+// Which rules hold. Rule 1: every source of files has good copies in at least two failure domains.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "catalog/catalog.h"
+#include "config/config.h"
+#include "protect/backup.h"
+#include "repository/snapshot.h"
+
+namespace sevenfold::protect {
+
+// One copy of one source.
+struct CopyStatus {
+    std::string place, domain;
+    enum class State {
+        good,
+        late,         // older than the source's schedule allows
+        missing,      // the place holds no snapshot of this source
+        unreachable,  // the place could not be asked
+    } state = State::missing;
+    std::optional<repository::Snapshot> newest;
+    std::optional<Error> error;                    // why it could not be asked
+    std::optional<catalog::RunRecord> failed_run;  // the last run there, if it failed
+};
+
+struct SourceStatus {
+    std::string name, path;
+    std::chrono::nanoseconds allowed_age{};
+    std::vector<CopyStatus> copies;
+    std::vector<std::string> good_domains;
+    bool holds = false;
+};
+
+struct Status {
+    std::vector<SourceStatus> sources;
+    bool rule1_holds = false;
+};
+
+// A copy may be this old: two intervals and some minutes, so that one missed run shows.
+std::chrono::nanoseconds allowed_age(const config::FilesConfig& source);
+
+// Asks every place for its snapshots. `places` are those of the configuration, in its order. The
+// catalog adds what the last runs said; it may be null.
+Status get_status(const config::AppConfig& config, const std::vector<JobPlace>& places,
+                  catalog::Catalog* catalog, const Time& now);
+
+// The snapshots of a source on this host, oldest first.
+std::vector<repository::Snapshot> snapshots_of(const config::FilesConfig& source,
+                                               const repository::Repository& repository);
+
+}  // namespace sevenfold::protect

@@ -1,0 +1,60 @@
+// Where a repository lies, as people write it, and the backend for it.
+//
+// restic's forms: "/dir", "local:dir", "sftp:user@host:/dir", "sftp://user@host:port//dir" (a path
+// with a single slash after the host is relative to the login folder, as is "sftp:host:dir").
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "storage/backend.h"
+
+namespace sevenfold::storage {
+
+struct Location {
+    enum class Driver { local, sftp };
+
+    Driver driver = Driver::local;
+    std::string path;   // local: as written; sftp: absolute, or relative to the login folder
+    std::string host;   // sftp only, as are the next two
+    std::string user;   // empty: ssh decides
+    uint16_t port = 0;  // 0: ssh decides
+
+    bool operator==(const Location&) const = default;
+    // A URL that parses back to the same location. A location holds no password to show.
+    std::string display() const;
+};
+
+// Throws Error{config} for what is not a location, Error{unsupported} for "s3:", "rest:" and
+// restic's other schemes. Errors never repeat a password.
+Location parse_location(std::string_view url);
+
+// The URL with a password in it replaced by ***; for messages about any URL.
+std::string redact_url(std::string_view url);
+
+struct BackendOptions {
+    uint64_t upload_limit = 0;    // bytes a second, 0: none
+    uint64_t download_limit = 0;  // bytes a second, 0: none
+    unsigned connections = 0;     // operations at once, 0: the backend's own number
+    // How long a failing operation is tried again, 0: never.
+    std::chrono::nanoseconds retry_for = std::chrono::minutes(15);
+    std::vector<std::string> ssh_args;  // more arguments for ssh, e.g. {"-i", "key"}
+    // Replaces the whole ssh command when not empty; words are split and quoted as restic's
+    // sftp.command.
+    std::string sftp_command;
+    bool ssh_may_ask = false;  // ssh may ask for a password or passphrase on the terminal
+    std::stop_token stop;      // ends pauses between retries and waits for bandwidth
+    // No progress of a request for so long: the connection is given up.
+    std::chrono::nanoseconds stall_timeout = std::chrono::seconds(60);
+};
+
+// The driver, wrapped so that it honours the limits and retries temporary failures. Opens nothing
+// yet: the first operation connects.
+std::unique_ptr<Backend> open_backend(const Location& location, const BackendOptions& options = {});
+
+}  // namespace sevenfold::storage

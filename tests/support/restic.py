@@ -1,0 +1,61 @@
+"""restic, the real peer. It must be installed: tests fail without it."""
+import json
+import os
+import shutil
+
+import program
+
+
+class Restic:
+    """Runs restic on one repository, for a test case."""
+
+    def __init__(self, case, repository, password_file, **env):
+        if shutil.which("restic") is None:
+            case.fail("restic is not installed; ./test installs it (Debian package restic)")
+        self.case, self.repository = case, repository
+        self.env = {**case.env, "RESTIC_REPOSITORY": repository,
+                    "RESTIC_PASSWORD_FILE": password_file,
+                    "RESTIC_CACHE_DIR": case.folder("restic-cache"), **env}
+
+    def __call__(self, *arguments, code=0, env=None, cwd=None, stdin=b""):
+        result = program.run(["restic", *arguments], {**self.env, **(env or {})}, cwd=cwd,
+                             stdin=stdin)
+        if code is not None and result.code != code:
+            self.case.fail(f"restic ended with {result.code} instead of {code}\n{result}")
+        return result
+
+    def json(self, *arguments, **options):
+        return json.loads(self("--json", *arguments, **options).out)
+
+    def lines(self, *arguments, **options):
+        return [json.loads(line) for line in self("--json", *arguments, **options).out.splitlines()]
+
+    def check(self):
+        """Every byte of the repository is read; fails unless all is right."""
+        result = self("check", "--read-data", "--no-cache")
+        self.case.assertIn("no errors were found", result.text, str(result))
+
+    def snapshots(self):
+        """Oldest first."""
+        return sorted(self.json("snapshots") or [], key=lambda snapshot: snapshot["time"])
+
+    def restore(self, snapshot="latest", target=None):
+        target = target or os.path.join(self.case.dir, "restic-restore")
+        shutil.rmtree(target, ignore_errors=True)
+        self("restore", snapshot, "--target", target)
+        return target
+
+    def tree(self, tree):
+        """The nodes of a tree, as they are stored."""
+        return json.loads(self("cat", "blob", tree).out)["nodes"]
+
+    def tree_below(self, tree, names):
+        """The nodes of a tree; the folders called `names`, one below the other, are replaced by
+        their content: their times change while others work in them."""
+        nodes = self.tree(tree)
+        if names:
+            for number, node in enumerate(nodes):
+                if node["name"] == names[0] and node["type"] == "dir":
+                    nodes[number] = {"name": names[0],
+                                     "subtree": self.tree_below(node["subtree"], names[1:])}
+        return nodes
