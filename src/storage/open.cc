@@ -38,6 +38,7 @@ std::string clean_path(std::string_view path) {
         out += part;
     }
     if (absolute) return "/" + out;
+    if (out.starts_with('~')) return "./" + out;  // without it, it would read as a home folder
     return out.empty() ? "." : out;
 }
 

@@ -31,8 +31,10 @@ TEST(ParseLocation, Sftp) {
     EXPECT_EQ(parse_location("sftp://host//abs"), sftp("", "host", 0, "/abs"));
     EXPECT_EQ(parse_location("sftp://u@[::1]:22//abs"), sftp("u", "::1", 22, "/abs"));
     EXPECT_EQ(parse_location("sftp:u@[fe80::1]:/abs"), sftp("u", "fe80::1", 0, "/abs"));
-    for (const char* url : {"sftp:u@h:/d", "sftp:h:rel", "sftp://u@h:22//abs", "sftp://h:22/rel",
-                            "sftp://u@[::1]:22//abs", "sftp:u@[::1]:/d"})
+    EXPECT_EQ(parse_location("sftp:host:.//./~x"), sftp("", "host", 0, "./~x"));
+    for (const char* url :
+         {"sftp:u@h:/d", "sftp:h:rel", "sftp:h:./~x", "sftp://h:22/./~x", "sftp://u@h:22//abs",
+          "sftp://h:22/rel", "sftp://u@[::1]:22//abs", "sftp:u@[::1]:/d"})
         EXPECT_EQ(parse_location(parse_location(url).display()), parse_location(url)) << url;
 }
 

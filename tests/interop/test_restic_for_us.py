@@ -5,8 +5,6 @@ import stat
 import app
 import program
 import restic
-import unittest
-
 import trees
 
 
@@ -48,7 +46,14 @@ class ResticForUs(program.Case):
                 self.assertEqual(*[self.restic.tree_below(s["tree"], above) for s in (first, second)])
                 self.restic.check()
 
-    @unittest.skip("one file counts as changed on some runs; under examination")
+    def change_behind_the_times(self, path, content):
+        """The same size and the same time of modification; only the change time moves."""
+        info = os.stat(path)
+        self.assertGreaterEqual(info.st_size, len(content))
+        with open(path, "r+b") as file:
+            file.write(content)
+        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+
     def test_our_backup_on_top_does_not_read_unchanged_files(self):
         """A file whose content changed behind its times is taken over from the parent: so it was
         not read."""
@@ -56,19 +61,18 @@ class ResticForUs(program.Case):
         trees.make_small(self.source)
         self.restic("backup", self.source)
         before = trees.describe(self.source)
-        path = os.path.join(self.source, "d1", "f001")
-        info = os.stat(path)
-        with open(path, "r+b") as file:
-            file.write(b"XXXX")
-        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
-        # The change time moved all the same, which only this flag makes us overlook.
-        summary = self.repo("--json", "backup", "--ignore-ctime", self.source).json()[-1]
-        self.assertEqual(summary["files_changed"], 0, summary)
+        path = os.path.join(self.source, "d2", "f002")
+        self.change_behind_the_times(path, b"XXXX")
+        summary = self.summary("--ignore-ctime", self.source)
+        self.assertEqual((summary["files_changed"], summary["files_new"]), (0, 0), summary)
         self.repo("restore", "latest:" + self.source, "--target", self.path("back"))
         trees.assert_same(self, trees.below(before), trees.below(self.path("back")))
-        # And with change times looked at, it is read.
+        # Where change times are looked at, it is read.
+        self.change_behind_the_times(path, b"YYYY")
         summary = self.summary(self.source)
         self.assertEqual((summary["files_changed"], summary["files_new"]), (1, 0), summary)
+        self.repo("restore", "latest:" + self.source, "--target", self.path("now"))
+        trees.assert_same(self, trees.below(self.source), trees.below(self.path("now")))
 
     def test_large_repositories_of_many_packs(self):
         self.restic("init")
