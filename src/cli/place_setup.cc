@@ -1,10 +1,10 @@
 #include "cli/place_setup.h"
 
-#include "cli/open_place.h"
 #include "core/log.h"
 #include "crypto/random.h"
 #include "os/file.h"
 #include "protect/passwords.h"
+#include "protect/places.h"
 #include "repository/repository.h"
 
 namespace sevenfold::cli {
@@ -44,7 +44,7 @@ class PlaceSetup {
     }
 
     std::unique_ptr<storage::Backend> backend(const config::PlaceConfig& place) {
-        storage::BackendOptions options = backend_options(place);
+        storage::BackendOptions options = protect::backend_options(place);
         options.retry_for = std::chrono::nanoseconds(0);  // somebody waits for the answer
         options.ssh_may_ask = context_.terminal().can_ask();
         return storage::open_backend(storage::parse_location(place.url), options);

@@ -129,8 +129,9 @@ std::string repository_url(const RepoOptions& options) {
     return url;
 }
 
-std::unique_ptr<storage::Backend> open_backend(const RepoOptions& options) {
+std::unique_ptr<storage::Backend> open_backend(Context& context, const RepoOptions& options) {
     storage::BackendOptions backend;
+    backend.stop = context.stop();
     backend.upload_limit = options.limit_upload * 1024;
     backend.download_limit = options.limit_download * 1024;
     apply_extended(options.extended, backend);
@@ -166,7 +167,7 @@ std::unique_ptr<repository::Repository> open_repository(Context& context,
     for (int attempts_left = 2;; --attempts_left) {
         Secret password = given ? *given : repository_password(context, options);
         try {
-            return repository::Repository::open(open_backend(options), password, open);
+            return repository::Repository::open(open_backend(context, options), password, open);
         } catch (const Error& error) {
             if (given || error.kind() != ErrorKind::wrong_password || attempts_left == 0) throw;
             context.terminal().note("wrong password, try again");
@@ -174,13 +175,15 @@ std::unique_ptr<repository::Repository> open_repository(Context& context,
     }
 }
 
-std::unique_ptr<repository::Lock> lock_repository(const repository::Repository& repository,
+std::unique_ptr<repository::Lock> lock_repository(Context& context,
+                                                  const repository::Repository& repository,
                                                   const RepoOptions& options,
                                                   repository::LockMode mode, bool reads_only) {
     CHECK(!reads_only || mode == repository::LockMode::shared);
     if (options.no_lock && reads_only) return nullptr;
     repository::LockOptions lock;
     lock.mode = mode;
+    lock.stop = context.stop();
     if (!options.retry_lock.empty()) {
         auto wait = parse_duration(options.retry_lock);
         if (!wait)

@@ -35,7 +35,7 @@ std::string cache_folder(const RepoOptions& options);
 // The repository's URL. Throws usage when none is given.
 std::string repository_url(const RepoOptions& options);
 // With retries and limits; opens nothing yet.
-std::unique_ptr<storage::Backend> open_backend(const RepoOptions& options);
+std::unique_ptr<storage::Backend> open_backend(Context& context, const RepoOptions& options);
 // From file, command, environment or, if there is one, the terminal.
 Secret repository_password(Context& context, const RepoOptions& options);
 // As repository_password(); on a terminal it is asked twice and must not be empty.
@@ -46,7 +46,8 @@ Secret new_repository_password(Context& context, const RepoOptions& options);
 std::unique_ptr<repository::Repository> open_repository(Context& context,
                                                         const RepoOptions& options);
 // Nothing with --no-lock, which only commands that read may honour (mode shared, reads_only true).
-std::unique_ptr<repository::Lock> lock_repository(const repository::Repository& repository,
+std::unique_ptr<repository::Lock> lock_repository(Context& context,
+                                                  const repository::Repository& repository,
                                                   const RepoOptions& options,
                                                   repository::LockMode mode, bool reads_only);
 

@@ -151,25 +151,27 @@ ArchiveResult archive(const std::vector<ArchivePlace>& places, const ArchiveOpti
         options.workers != 0 ? options.workers : std::clamp(cpu_count(), 2U, kMaxWorkers);
 
     std::exception_ptr failure = walk(run, targets, workers);
-    // Also after an interruption: what was read is stored and listed, so that it need not be read
-    // again.
-    writer.finish();
-    if (failure && !ended_for_lack_of_places(run, failure)) std::rethrow_exception(failure);
-    CHECK(run.root_tree || !writer.any_active());
-
+    bool stopped = failure && !ended_for_lack_of_places(run, failure);
     ArchiveResult result;
     result.tree = run.root_tree;
     result.summary = summarize(run, start);
     result.unreadable = run.counters.unreadable;
     result.changed_while_read = run.counters.changed_while_read;
     result.files_read = run.counters.files_read;
-    Snapshot snapshot = make_snapshot(options, run.root_tree.value_or(Id{}), start);
-    bool complete = true;
-    for (size_t p = 0; p < places.size(); ++p) {
-        result.places.push_back(
-            conclude(places[p], writer, p, snapshot, result.summary, options.dry_run));
-        complete &= result.places.back().state == PlaceResult::State::saved;
-    }
+    result.places.resize(places.size());
+    const Snapshot snapshot = make_snapshot(options, run.root_tree.value_or(Id{}), start);
+    // Also after an interruption: what was read is stored and listed, so that it need not be read
+    // again. Each place gets its snapshot as soon as all is there, whatever the others do.
+    writer.finish([&](size_t p) {
+        if (stopped) return;
+        CHECK(run.root_tree || writer.state(p) == BlobWriter::State::failed);
+        result.places[p] =
+            conclude(places[p], writer, p, snapshot, result.summary, options.dry_run);
+    });
+    if (stopped) std::rethrow_exception(failure);
+    bool complete = std::ranges::all_of(result.places, [](const PlaceResult& place) {
+        return place.state == PlaceResult::State::saved;
+    });
     if (complete && !options.dry_run) run.journal.remove();
     return result;
 }

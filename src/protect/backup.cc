@@ -1,6 +1,5 @@
 #include "protect/backup.h"
 
-#include <dirent.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "core/parallel.h"
 #include "crypto/sha256.h"
 #include "repository/repository.h"
+#include "repository/walk.h"
 
 namespace sevenfold::protect {
 namespace {
@@ -69,7 +69,8 @@ std::optional<Snapshot> find_parent(const Repository& repository, const BackupOp
 Ready prepare(const JobPlace& place, size_t number, const BackupOptions& options) {
     Repository& repository = *place.repository;
     repository::LockOptions lock{.mode = repository::LockMode::shared,
-                                 .retry_for = options.retry_lock};
+                                 .retry_for = options.retry_lock,
+                                 .stop = options.archive.stop};
     Ready ready{number, std::make_unique<Lock>(repository, lock), std::nullopt};
     // Snapshots before the index: what they need is then in it.
     ready.parent = find_parent(repository, options);
@@ -77,45 +78,69 @@ Ready prepare(const JobPlace& place, size_t number, const BackupOptions& options
     return ready;
 }
 
-uint64_t count_entries(const std::string& path, uint64_t enough) {
+// What is not a folder, in `path` and below; at most `enough`.
+uint64_t count_files(const std::string& path, uint64_t enough) {
     struct stat st {};
     if (stat(path.c_str(), &st) != 0) return 0;
-    if (!S_ISDIR(st.st_mode)) return enough;
-    std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(path.c_str()), closedir);
-    if (!dir) return enough;  // unreadable is reported as such later
+    if (!S_ISDIR(st.st_mode)) return 1;
+    namespace fs = std::filesystem;
     uint64_t n = 0;
-    while (dirent* entry = readdir(dir.get())) {
-        std::string_view name = entry->d_name;
-        if (name != "." && name != ".." && name != "lost+found" && ++n >= enough) break;
+    std::error_code failure;
+    fs::recursive_directory_iterator it(path, failure);
+    if (failure) return enough;  // unreadable is reported as such later
+    while (it != fs::recursive_directory_iterator() && n < enough) {
+        std::error_code unknown;
+        if (it->symlink_status(unknown).type() != fs::file_type::directory) ++n;
+        it.increment(failure);
+        if (failure) return enough;
     }
     return n;
 }
 
+// True when the snapshot holds anything but folders at or below one of its paths.
+bool had_files(const Repository& repository, const Snapshot& snapshot) {
+    if (snapshot.summary) return snapshot.summary->total_files_processed > 0;
+    // restic 0.14 writes no counts: look.
+    bool found = false;
+    repository::PathVisitor visitor;
+    visitor.visit = [&](const std::string&, const repository::Node& node) {
+        found = !node.is_dir();
+        return found ? repository::Step::stop : repository::Step::into;
+    };
+    visitor.failed = [](const std::string&, const Error&) {};  // its damage is not our subject
+    repository::walk_paths(repository, snapshot.tree, "", visitor);
+    return found;
+}
+
 // A source that had files and is suddenly gone, empty or not mounted must not become the newest
 // good copy.
-void guard(const std::vector<Ready>& ready, const BackupOptions& options) {
+void guard(const std::vector<Ready>& ready, const std::vector<JobPlace>& places,
+           const BackupOptions& options) {
+    const std::vector<std::string>& targets = options.archive.targets;
+    uint64_t enough = std::max<uint64_t>(1, options.min_files), files = 0;
     bool any_exists = false;
-    for (const std::string& target : options.archive.targets) {
+    for (const std::string& target : targets) {
         struct stat st {};
-        bool exists = lstat(target.c_str(), &st) == 0;
-        any_exists |= exists;
-        bool had_files = std::any_of(ready.begin(), ready.end(), [](const Ready& r) {
-            return r.parent && r.parent->summary && r.parent->summary->total_files_processed > 0;
-        });
-        if (!options.guard_against_empty || !had_files) continue;
-        uint64_t enough = std::max<uint64_t>(1, options.min_files);
-        if (count_entries(target, enough) < enough)
-            throw Error(
-                ErrorKind::refused,
-                fmt::format("source {} {} although its last snapshot has files", target,
-                            exists ? "is empty" : "does not exist"),
-                "Is it mounted? If it is meant to be empty, back it up with --allow-empty.");
+        any_exists |= lstat(target.c_str(), &st) == 0;
+        if (files < enough) files += count_files(target, enough);
+    }
+    bool too_few = options.guard_against_empty && files < enough;
+    if (too_few && std::ranges::any_of(ready, [&](const Ready& r) {
+            return r.parent && had_files(*places[r.number].repository, *r.parent);
+        })) {
+        std::string state = !any_exists ? "does not exist"
+                            : files == 0
+                                ? "is empty"
+                                : fmt::format("has {} of at least {} files", files, enough);
+        throw Error(ErrorKind::refused,
+                    fmt::format("source {} {} although its last snapshot has files",
+                                fmt::join(targets, ", "), state),
+                    "Is it mounted? If it is meant to be so, back it up with --allow-empty.");
     }
     if (!any_exists)
-        throw Error(
-            ErrorKind::not_found,
-            fmt::format("source {} does not exist", fmt::join(options.archive.targets, ", ")),
-            "Check the path; nothing was backed up.");
+        throw Error(ErrorKind::not_found,
+                    fmt::format("source {} does not exist", fmt::join(targets, ", ")),
+                    "Check the path; nothing was backed up.");
 }
 
 std::string journal_path(const std::vector<JobPlace>& places, const BackupOptions& options) {
@@ -227,7 +252,7 @@ BackupResult back_up(const std::vector<JobPlace>& places, const BackupOptions& o
         throw result.places[0].error->with_context(
             fmt::format("no place works; place {}", places[0].name));
     }
-    guard(ready, options);
+    guard(ready, places, options);
     std::map<repository::Polynomial, std::vector<Ready>> groups;
     for (Ready& place : ready)
         groups[places[place.number].repository->config().chunker_polynomial].push_back(

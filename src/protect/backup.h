@@ -32,7 +32,7 @@ struct BackupOptions {
     std::string state_dir;
     // Refuse a source that is empty or missing although its last snapshot had files.
     bool guard_against_empty = true;
-    uint64_t min_files = 1;  // "empty" means fewer entries than this (looked at one level deep)
+    uint64_t min_files = 1;  // "empty" means fewer files than this, in the source and below
 };
 
 struct BackupResult {

@@ -19,13 +19,23 @@ storage::BackendOptions backend_options(const config::PlaceConfig& place) {
     return options;
 }
 
-std::unique_ptr<Repository> open_place(const config::PlaceConfig& place,
-                                       const std::string& cache_dir) {
+std::unique_ptr<storage::Backend> open_place_backend(const config::PlaceConfig& place,
+                                                     const storage::BackendOptions& options) {
     try {
-        auto backend =
-            storage::open_backend(storage::parse_location(place.url), backend_options(place));
+        return storage::open_backend(storage::parse_location(place.url), options);
+    } catch (const Error& error) {
+        throw error.with_context("place " + place.name);
+    }
+}
+
+std::unique_ptr<Repository> open_place(const config::PlaceConfig& place,
+                                       const OpenPlaceOptions& options) {
+    storage::BackendOptions backend_opts = backend_options(place);
+    backend_opts.stop = options.stop;
+    auto backend = open_place_backend(place, backend_opts);
+    try {
         auto repository = Repository::open(std::move(backend), read_password(place), {});
-        if (!cache_dir.empty()) add_cache(*repository, cache_dir);
+        if (!options.cache_dir.empty()) add_cache(*repository, options.cache_dir);
         return repository;
     } catch (const Error& error) {
         Error named = error.with_context("place " + place.name);
@@ -48,12 +58,12 @@ void add_cache(Repository& repository, const std::string& cache_dir) {
 }
 
 std::vector<JobPlace> open_places(const std::vector<const config::PlaceConfig*>& places,
-                                  const std::string& cache_dir) {
+                                  const OpenPlaceOptions& options) {
     std::vector<JobPlace> out(places.size());
     parallel_for(places.size(), static_cast<unsigned>(places.size()), [&](size_t i) {
         out[i].name = places[i]->name;
         try {
-            out[i].repository = open_place(*places[i], cache_dir);
+            out[i].repository = open_place(*places[i], options);
         } catch (...) {
             out[i].error = current_error();
         }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -12,11 +13,18 @@
 namespace sevenfold::protect {
 
 storage::BackendOptions backend_options(const config::PlaceConfig& place);
+// Nothing is touched before the first operation. Errors carry "place <name>: ".
+std::unique_ptr<storage::Backend> open_place_backend(const config::PlaceConfig& place,
+                                                     const storage::BackendOptions& options);
 
-// Opens a place's repository with its password; remote ones with a cache below `cache_dir` (empty:
-// none). Errors carry "place <name>: ".
+struct OpenPlaceOptions {
+    std::string cache_dir;  // remote places get a cache below it; empty: none
+    std::stop_token stop;   // ends waiting for a place that does not answer
+};
+
+// Opens a place's repository with its password. Errors carry "place <name>: ".
 std::unique_ptr<repository::Repository> open_place(const config::PlaceConfig& place,
-                                                   const std::string& cache_dir);
+                                                   const OpenPlaceOptions& options);
 
 // Puts a local cache of index, snapshots and tree packs before a remote repository; others stay as
 // they are. Before any other thread uses it.
@@ -24,7 +32,7 @@ void add_cache(repository::Repository& repository, const std::string& cache_dir)
 
 // All of them at once; a place that cannot be opened carries its error.
 std::vector<JobPlace> open_places(const std::vector<const config::PlaceConfig*>& places,
-                                  const std::string& cache_dir);
+                                  const OpenPlaceOptions& options);
 
 // The places of a source, in its order.
 std::vector<const config::PlaceConfig*> places_of(const config::AppConfig& config,

@@ -18,8 +18,10 @@ CopyStatus look_at(const config::FilesConfig& source, const config::PlaceConfig&
     copy.error = opened.error;
     if (!copy.error) {
         try {
-            std::vector<Snapshot> all = snapshots_of(source, *opened.repository);
-            if (!all.empty()) copy.newest = std::move(all.back());
+            std::vector<Snapshot> all = snapshots_of(source, *opened.repository, &copy.damaged);
+            if (const Snapshot* newest = newest_of(all, now)) copy.newest = *newest;
+            copy.from_future = static_cast<size_t>(std::ranges::count_if(
+                all, [&](const Snapshot& snapshot) { return is_from_future(snapshot, now); }));
         } catch (...) {
             copy.error = current_error();
         }
@@ -29,8 +31,10 @@ CopyStatus look_at(const config::FilesConfig& source, const config::PlaceConfig&
     else if (!copy.newest)
         copy.state = CopyStatus::State::missing;
     else
-        copy.state = now.since(copy.newest->time) <= allowed_age(source) ? CopyStatus::State::good
-                                                                         : CopyStatus::State::late;
+        copy.state = !is_from_future(*copy.newest, now) &&
+                             now.since(copy.newest->time) <= allowed_age(source)
+                         ? CopyStatus::State::good
+                         : CopyStatus::State::late;
     return copy;
 }
 
@@ -49,12 +53,24 @@ std::chrono::nanoseconds allowed_age(const config::FilesConfig& source) {
     return 2 * source.every + std::chrono::minutes(10);
 }
 
+bool is_from_future(const Snapshot& snapshot, const Time& now) {
+    return snapshot.time > now.plus(std::chrono::minutes(10));
+}
+
+const Snapshot* newest_of(const std::vector<Snapshot>& snapshots, const Time& now) {
+    if (snapshots.empty()) return nullptr;
+    auto future = std::ranges::partition_point(
+        snapshots, [&](const Snapshot& snapshot) { return !is_from_future(snapshot, now); });
+    return future == snapshots.begin() ? &snapshots.back() : &*std::prev(future);
+}
+
 std::vector<Snapshot> snapshots_of(const config::FilesConfig& source,
-                                   const repository::Repository& repository) {
+                                   const repository::Repository& repository,
+                                   std::vector<Error>* damaged) {
     char host[256] = {};
     gethostname(host, sizeof host - 1);
     std::vector<Snapshot> out;
-    for (Snapshot& snapshot : repository::load_snapshots(repository))
+    for (Snapshot& snapshot : repository::load_snapshots(repository, damaged))
         if (snapshot.hostname == host && snapshot.paths.size() == 1 &&
             snapshot.paths[0] == source.path)
             out.push_back(std::move(snapshot));

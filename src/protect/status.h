@@ -22,7 +22,9 @@ struct CopyStatus {
         missing,      // the place holds no snapshot of this source
         unreachable,  // the place could not be asked
     } state = State::missing;
-    std::optional<repository::Snapshot> newest;
+    std::optional<repository::Snapshot> newest;    // not from the future, if there is one
+    size_t from_future = 0;                        // snapshots made by a clock that was wrong
+    std::vector<Error> damaged;                    // snapshots that cannot be read
     std::optional<Error> error;                    // why it could not be asked
     std::optional<catalog::RunRecord> failed_run;  // the last run there, if it failed
 };
@@ -48,8 +50,17 @@ std::chrono::nanoseconds allowed_age(const config::FilesConfig& source);
 Status get_status(const config::AppConfig& config, const std::vector<JobPlace>& places,
                   catalog::Catalog* catalog, const Time& now);
 
-// The snapshots of a source on this host, oldest first.
+// The snapshots of a source on this host, oldest first. Damaged ones throw, unless `damaged` is
+// given: then they are collected there.
 std::vector<repository::Snapshot> snapshots_of(const config::FilesConfig& source,
-                                               const repository::Repository& repository);
+                                               const repository::Repository& repository,
+                                               std::vector<Error>* damaged = nullptr);
+
+// Later than the clocks of two machines may differ: a clock was wrong when it was made.
+bool is_from_future(const repository::Snapshot& snapshot, const Time& now);
+// The newest that is not from the future; of nothing but such ones, the newest. Null: none at all.
+// `snapshots` are sorted, oldest first.
+const repository::Snapshot* newest_of(const std::vector<repository::Snapshot>& snapshots,
+                                      const Time& now);
 
 }  // namespace sevenfold::protect

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,9 @@ struct LockInfo {
     std::string hostname, username;
     int64_t pid = 0;
     uint32_t uid = 0, gid = 0;
-    // Older than 30 minutes, or its process on this host is gone.
+    // Its process ran on this host and is gone.
+    bool abandoned(const std::string& this_host) const;
+    // Abandoned, or older than 30 minutes.
     bool stale(const Time& now, const std::string& this_host) const;
 };
 std::string encode_lock(const LockInfo& lock);
@@ -34,10 +37,12 @@ struct LockOptions {
     std::chrono::milliseconds settle{200};   // between writing ours and looking again
     std::chrono::minutes refresh_every{5};
     const Clock* clock = &Clock::system();
+    std::stop_token stop = {};  // ends waiting with Error{interrupted}
 };
 
 // Held from construction to destruction; a thread refreshes it. Throws Error{locked} with who holds
-// it.
+// it. Locks of processes of this host that are gone (killed) are removed on the way; those that are
+// merely old count until somebody runs unlock.
 class Lock {
   public:
     Lock(const Repository& repository, const LockOptions& options);

@@ -37,9 +37,12 @@ bool remove_lock(const Repository& repository, const Id& id) try {
 
 }  // namespace
 
-bool LockInfo::stale(const Time& now, const std::string& this_host) const {
-    if (now.since(time) > kStaleAfter) return true;
+bool LockInfo::abandoned(const std::string& this_host) const {
     return !this_host.empty() && hostname == this_host && process_is_gone(pid);
+}
+
+bool LockInfo::stale(const Time& now, const std::string& this_host) const {
+    return now.since(time) > kStaleAfter || abandoned(this_host);
 }
 
 std::string encode_lock(const LockInfo& lock) {

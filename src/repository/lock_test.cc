@@ -169,6 +169,29 @@ TEST_F(LockTest, TheErrorNamesTheHolderAndTheWayOut) {
     EXPECT_THAT(error.message(), HasSubstr("stale"));  // it still counts: only unlock removes it
 }
 
+TEST_F(LockTest, LocksOfKilledProcessesOfThisHostAreRemoved) {
+    pid_t child = fork();
+    if (child == 0) _exit(0);
+    ASSERT_EQ(waitpid(child, nullptr, 0), child);  // its number is free now
+    LockInfo dead = foreign(true), running = foreign(false);
+    dead.hostname = running.hostname = this_hostname();
+    dead.pid = child;
+    running.pid = getpid();
+    put(dead);
+    Id kept = put(running);
+    LockKeeper mine(*repo, options(LockMode::shared));
+    EXPECT_THAT(lock_files(), ::testing::UnorderedElementsAre(kept, mine.id()));
+}
+
+TEST_F(LockTest, WaitingEndsWhenAsked) {
+    put(foreign(true));
+    std::stop_source stop;
+    stop.request_stop();
+    LockOptions waiting = options(LockMode::shared, 1h);
+    waiting.stop = stop.get_token();
+    EXPECT_EQ(failure([&] { LockKeeper(*repo, waiting); }).kind(), ErrorKind::interrupted);
+}
+
 TEST_F(LockTest, WaitsForTheOtherToGo) {
     Id other = put(foreign(true));
     backend->before_list = [&](int n) {

@@ -100,11 +100,13 @@ void PackBuilder::add(crypto::Cipher& cipher, const Id& id, ByteView stored,
         buffer_.reserve(std::max(offset + length + (64 << 10), 2 * buffer_.capacity()));
     buffer_.resize(offset + length);
     cipher.seal(stored, buffer_.data() + offset);
-    if (!cipher.verifies_as(ByteView(buffer_).subspan(offset, length), stored))
+    if (!cipher.verifies_as(ByteView(buffer_).subspan(offset, length), stored)) {
+        buffer_.resize(offset);
         throw Error(
             ErrorKind::internal,
             fmt::format("blob {}: what was encrypted does not decrypt to the same bytes", id.hex()),
             "This machine's memory or processor may be faulty; nothing wrong was stored.");
+    }
     blobs_.push_back({{type_, id},
                       static_cast<uint32_t>(offset),
                       static_cast<uint32_t>(length),

@@ -13,6 +13,7 @@
 #include "crypto/sha256.h"
 #include "repository/internal/codec.h"
 #include "repository/pack.h"
+#include "repository/walk.h"
 
 namespace sevenfold::repository {
 namespace {
@@ -37,25 +38,40 @@ Bytes open_envelope(crypto::Cipher& cipher, ByteView stored, const std::string& 
     return plaintext;
 }
 
-void store_config(storage::Backend& backend, const crypto::CipherKey& key,
-                  const RepositoryConfig& config) {
+Bytes store_config(storage::Backend& backend, const crypto::CipherKey& key,
+                   const RepositoryConfig& config) {
     crypto::Cipher cipher(key);
     Bytes sealed = cipher.seal(as_bytes(encode_config(config)));
     CHECK(as_text(open_envelope(cipher, sealed, "config")) == encode_config(config));
     backend.store({FileType::config, {}}, sealed);
+    return sealed;
 }
 
 // Keys without a config are left of a create() that broke off. They must go: they open with the
-// same password perhaps, but hold another master key. With snapshots beside them they are not left
-// over: then the config was lost.
+// same password perhaps, but hold another master key. With anything else beside them they are not
+// left over: then the config was lost, and these keys are what its data can still be read with.
 void remove_left_over_keys(storage::Backend& backend) {
     std::vector<storage::FileInfo> keys = backend.list_all(FileType::key);
-    if (!backend.list_all(FileType::snapshot).empty())
-        throw Error(ErrorKind::refused,
-                    fmt::format("{} has snapshots but no config", backend.location()),
-                    "A repository lost its config here: put that file back from a copy, or choose "
-                    "another location.");
+    for (FileType type : {FileType::snapshot, FileType::index, FileType::pack}) {
+        if (backend.list_all(type).empty()) continue;
+        throw Error(
+            ErrorKind::refused,
+            fmt::format("{} has {} but no config", backend.location(), storage::folder(type)),
+            "A repository lost its config here: put that file back from a copy, or choose "
+            "another location.");
+    }
     for (const storage::FileInfo& key : keys) backend.remove({FileType::key, key.id});
+}
+
+// Two that create at the same place at once may each remove or replace what the other stored: only
+// who finds key and config as it stored them has a repository.
+void check_created(storage::Backend& backend, const Id& key, ByteView config) {
+    Bytes found = backend.load_all({FileType::config, {}}, kMaxConfig);
+    if (std::ranges::equal(found, config) && backend.exists({FileType::key, key})) return;
+    throw Error(ErrorKind::exists,
+                fmt::format("somebody else created a repository at {} at the same time",
+                            backend.location()),
+                "Make sure that nobody else does, and try again.");
 }
 
 }  // namespace
@@ -87,8 +103,12 @@ struct Repository::Impl {
             throw Error(ErrorKind::corrupt, what + ": neither JSON nor compressed JSON",
                         kDamageHint);
         Bytes out;
-        codecs->borrow()->compressor.decompress_unknown(ByteView(plaintext).subspan(1),
-                                                        kMaxUnpacked, out);
+        try {
+            codecs->borrow()->compressor.decompress_unknown(ByteView(plaintext).subspan(1),
+                                                            kMaxUnpacked, out);
+        } catch (const Error& error) {
+            throw error.with_context(what);
+        }
         return out;
     }
 };
@@ -109,8 +129,11 @@ std::unique_ptr<Repository> Repository::create(std::unique_ptr<storage::Backend>
         options.version, crypto::random_id(),
         options.chunker_polynomial ? *options.chunker_polynomial : random_polynomial()};
     crypto::CipherKey master = crypto::CipherKey::generate();
-    add_key(*backend, master, password, options.key);
-    store_config(*backend, master, config);
+    Id key = add_key(*backend, master, password, options.key);
+    if (backend->exists({FileType::config, {}}))
+        throw Error(ErrorKind::exists,
+                    fmt::format("there is a repository at {} already", backend->location()));
+    check_created(*backend, key, store_config(*backend, master, config));
     return open(std::move(backend), password, {});
 }
 
@@ -238,16 +261,21 @@ Bytes Repository::load_blob(const BlobHandle& handle) const {
             ErrorKind::not_found,
             fmt::format("{} blob {} is not in the index", name(handle.type), handle.id.hex()),
             kDamageHint);
-    std::optional<Error> first;
-    for (int attempt = 0; attempt < 2; ++attempt)
+    std::optional<Error> failure;
+    for (int attempt = 0; attempt < 2; ++attempt) {
         for (const BlobLocation& copy : copies) try {
                 return decode_blob(
                     copy.blob, impl_->backend->load({FileType::pack, copy.pack}, copy.blob.offset,
                                                     copy.blob.length));
             } catch (const Error& error) {
-                if (!first) first = error.with_context(fmt::format("pack {}", copy.pack.hex()));
+                // What cannot be reached may not be called damaged because another copy is.
+                bool tells_more = !failure || (is_damage(*failure) && !is_damage(error));
+                if (tells_more)
+                    failure = error.with_context(fmt::format("pack {}", copy.pack.hex()));
             }
-    throw *first;
+        if (!is_damage(*failure)) break;  // the backend has tried again itself
+    }
+    throw *failure;
 }
 
 std::vector<Node> Repository::load_tree(const Id& id) const {

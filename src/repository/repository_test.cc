@@ -90,13 +90,29 @@ TEST(Repository, CreatesAgainWhereCreatingFailedHalfWay) {
 }
 
 TEST(Repository, IsNotCreatedOverOneThatLostItsConfig) {
+    for (FileType left : {FileType::snapshot, FileType::index, FileType::pack}) {
+        MemoryRepo repo;
+        repo.open()->save_unpacked(left, as_bytes("{}"));
+        repo.files.remove({FileType::config, {}});
+        auto before = repo.files.files();
+        expect_error(ErrorKind::refused,
+                     [&] { Repository::create(repo.backend(), repo.password(), {.key = kQuick}); });
+        EXPECT_EQ(repo.files.files(), before);
+    }
+}
+
+TEST(Repository, TwoThatCreateAtOnceDoNotBothHaveOne) {
     MemoryRepo repo;
-    repo.open()->save_unpacked(FileType::snapshot, as_bytes("{}"));
-    repo.files.remove({FileType::config, {}});
-    auto before = repo.files.files();
-    expect_error(ErrorKind::refused,
+    repo.files.set_files({});
+    // The other is done between our look for a config and the storing of ours.
+    MemoryRepo other;
+    repo.hooks.on_store = [&](const FileName& name, ByteView) {
+        if (name.type != FileType::config) return;
+        repo.hooks.on_store = nullptr;
+        repo.files.set_files(other.files.files());  // our key is gone
+    };
+    expect_error(ErrorKind::exists,
                  [&] { Repository::create(repo.backend(), repo.password(), {.key = kQuick}); });
-    EXPECT_EQ(repo.files.files(), before);
 }
 
 TEST(Repository, NoticesADamagedConfig) {

@@ -9,6 +9,7 @@
 
 #include "core/check.h"
 #include "core/log.h"
+#include "core/parallel.h"
 #include "core/queue.h"
 #include "crypto/sha256.h"
 #include "repository/internal/compression.h"
@@ -136,10 +137,11 @@ struct BlobWriter::Shared {
     std::array<Shard, 64> shards;
     Shard& shard(const BlobHandle& blob) { return shards[blob.id.bytes[31] % shards.size()]; }
 
-    std::mutex lagging_mutex;  // held while a place is set aside
+    std::mutex lagging_mutex;            // held while a place is set aside
+    std::atomic<bool> finishing{false};  // from here on no place holds another up
 
     std::mutex workers_mutex;
-    std::array<std::vector<std::vector<PackBuilder>>, kTypes> left_over;  // [type][place]
+    std::array<std::vector<std::vector<PackBuilder>>, kTypes> left_overs;  // [type][place]
 
     // The bits of the active places that lack the blob, now claimed by the caller.
     uint32_t claim(const BlobHandle& blob) {
@@ -214,8 +216,43 @@ struct BlobWriter::Shared {
         while (place.active()) {
             auto before = steady_clock::now();
             if (place.queue.push_for(pack, 200ms)) return;
-            if (!place.active() || !others_active(number)) continue;
+            if (finishing || !place.active() || !others_active(number)) continue;
             if (place.note_stall(before, steady_clock::now())) set_aside(number);
+        }
+    }
+
+    // The workers' last packs, merged where they fit together.
+    void submit_left_over(size_t number, std::vector<PackBuilder>& builders) {
+        crypto::Cipher cipher(places[number]->info.repository->master_key());
+        PackBuilder* into = nullptr;
+        for (PackBuilder& builder : builders) {
+            if (into && into->fits(builder, options.pack_target)) {
+                into->absorb(builder);
+                continue;
+            }
+            if (into) submit(number, into->finish(cipher));
+            into = &builder;
+        }
+        if (into) submit(number, into->finish(cipher));
+        builders.clear();
+    }
+
+    void finish(size_t number) {
+        Place& place = *places[number];
+        try {
+            for (auto& left_over : left_overs)
+                if (!left_over.empty()) submit_left_over(number, left_over[number]);
+        } catch (...) {
+            place.fail(current_error());
+        }
+        place.queue.close();
+        for (std::thread& uploader : place.uploaders) uploader.join();
+        place.uploaders.clear();
+        if (place.state == State::failed) return;
+        try {
+            place.save_index(true);
+        } catch (...) {
+            place.fail(current_error());
         }
     }
 };
@@ -295,10 +332,10 @@ BlobWriter::Worker::~Worker() {
     Shared& shared = impl_->shared;
     std::lock_guard lock(shared.workers_mutex);
     for (size_t type = 0; type < kTypes; ++type) {
-        shared.left_over[type].resize(shared.places.size());
+        shared.left_overs[type].resize(shared.places.size());
         for (size_t p = 0; p < shared.places.size(); ++p)
             if (!impl_->open[p][type].empty() && shared.places[p]->active())
-                shared.left_over[type][p].push_back(std::move(impl_->open[p][type]));
+                shared.left_overs[type][p].push_back(std::move(impl_->open[p][type]));
     }
 }
 
@@ -369,41 +406,12 @@ bool BlobWriter::has(const BlobHandle& blob) const {
     return true;
 }
 
-void BlobWriter::finish() {
-    Shared& shared = *shared_;
-    for (size_t p = 0; p < shared.places.size(); ++p) {
-        crypto::Cipher cipher(shared.places[p]->info.repository->master_key());
-        for (auto& left_over : shared.left_over) {
-            if (left_over.empty()) continue;
-            // Merge the workers' last packs where they fit together.
-            PackBuilder* into = nullptr;
-            for (PackBuilder& builder : left_over[p]) {
-                if (into && into->fits(builder, shared.options.pack_target)) {
-                    into->absorb(builder);
-                    continue;
-                }
-                if (into) shared.submit(p, into->finish(cipher));
-                into = &builder;
-            }
-            if (into) shared.submit(p, into->finish(cipher));
-            left_over[p].clear();
-        }
-    }
-    for (auto& place : shared.places) place->queue.close();
-    auto conclude = [](Place& place) {
-        for (std::thread& uploader : place.uploaders) uploader.join();
-        place.uploaders.clear();
-        if (place.state == State::failed) return;
-        try {
-            place.save_index(true);
-        } catch (...) {
-            place.fail(current_error());
-        }
-    };
-    // Those that lag last: what the others hold is listed by then.
-    for (auto& place : shared.places)
-        if (place->active()) conclude(*place);
-    for (auto& place : shared.places) conclude(*place);
+void BlobWriter::finish(const std::function<void(size_t)>& on_place) {
+    shared_->finishing = true;
+    parallel_for(place_count(), static_cast<unsigned>(place_count()), [&](size_t place) {
+        shared_->finish(place);
+        if (on_place) on_place(place);
+    });
 }
 
 }  // namespace sevenfold::repository

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,8 +81,10 @@ class BlobWriter {
     };
 
     // Stores what is still open, waits for all uploads and saves the index files. Afterwards all
-    // blobs added are durable and indexed at every place that is still active.
-    void finish();
+    // blobs added are durable and indexed at every place that is still active. `on_place` is called
+    // for each place as soon as that is so there (or it has failed, or lags), from a thread of its
+    // own: no place waits for another.
+    void finish(const std::function<void(size_t place)>& on_place = {});
 
   private:
     struct Place;

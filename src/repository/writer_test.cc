@@ -203,6 +203,26 @@ TEST_F(WriterTest, ASlowPlaceIsSetAsideAndKeepsWhatItGot) {
     expect_clean(repo_b_);
 }
 
+TEST_F(WriterTest, NoPlaceWaitsForAnotherToFinish) {
+    Gate gate;
+    repo_b_.hooks.on_store = [&](const FileName& name, ByteView) {
+        if (name.type == FileType::pack) gate.pass();
+    };
+    BlobWriter writer = make({});
+    {
+        BlobWriter::Worker worker(writer);
+        for (uint64_t seed = 0; seed < 10; ++seed) add(worker, seed);
+    }
+    writer.finish([&](size_t place) {
+        if (place != 0) return;
+        EXPECT_THAT(repo_a_.ids(FileType::index), SizeIs(1));
+        gate.open();  // only now can the other go on
+    });
+    EXPECT_EQ(writer.state(1), State::active);
+    expect_blobs(repo_a_, 0, 10);
+    expect_blobs(repo_b_, 0, 10);
+}
+
 TEST_F(WriterTest, TheLastPlaceIsNeverSetAside) {
     Gate gate;
     for (MemoryRepo* repo : {&repo_a_, &repo_b_})

@@ -200,9 +200,9 @@ std::unique_ptr<Backend> open_sftp(const Location& location, const BackendOption
 std::unique_ptr<Backend> open_backend(const Location& location, const BackendOptions& options) {
     Limits limits{.connections = options.connections, .upload = {}, .download = {}};
     if (options.upload_limit != 0)
-        limits.upload = std::make_shared<TokenBucket>(options.upload_limit, options.stop);
+        limits.upload = std::make_shared<TokenBucket>(options.upload_limit);
     if (options.download_limit != 0)
-        limits.download = std::make_shared<TokenBucket>(options.download_limit, options.stop);
+        limits.download = std::make_shared<TokenBucket>(options.download_limit);
     std::unique_ptr<Backend> backend;
     if (location.driver == Location::Driver::sftp) {
         // SFTP shapes its traffic request by request, which is smoother than file by file.
@@ -217,8 +217,10 @@ std::unique_ptr<Backend> open_backend(const Location& location, const BackendOpt
         // Operations that wait to be tried again must not hold a connection: retry is outermost.
         backend = std::make_unique<RetryBackend>(
             std::move(backend),
-            RetryOptions{
-                .total = options.retry_for, .seed = crypto::random_u64(), .stop = options.stop});
+            RetryOptions{.total = options.retry_for,
+                         .reach_within = options.reach_within,
+                         .seed = crypto::random_u64(),
+                         .stop = options.stop});
     }
     return backend;
 }

@@ -43,12 +43,14 @@ struct BackendOptions {
     unsigned connections = 0;     // operations at once, 0: the backend's own number
     // How long a failing operation is tried again, 0: never.
     std::chrono::nanoseconds retry_for = std::chrono::minutes(15);
+    // Likewise, as long as no operation has succeeded yet.
+    std::chrono::nanoseconds reach_within = std::chrono::seconds(20);
     std::vector<std::string> ssh_args;  // more arguments for ssh, e.g. {"-i", "key"}
     // Replaces the whole ssh command when not empty; words are split and quoted as restic's
     // sftp.command.
     std::string sftp_command;
     bool ssh_may_ask = false;  // ssh may ask for a password or passphrase on the terminal
-    std::stop_token stop;      // ends pauses between retries and waits for bandwidth
+    std::stop_token stop;  // ends pauses between retries; what has begun may still be finished
     // No progress of a request for so long: the connection is given up.
     std::chrono::nanoseconds stall_timeout = std::chrono::seconds(60);
 };

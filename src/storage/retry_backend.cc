@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "core/log.h"
 #include "core/units.h"
@@ -27,7 +28,15 @@ auto RetryBackend::attempt(Operation operation) {
     for (unsigned failures = 0;;) {
         std::optional<Error> failed;
         try {
-            return operation(failures);
+            if constexpr (std::is_void_v<decltype(operation(failures))>) {
+                operation(failures);
+                reached_ = true;
+                return;
+            } else {
+                auto out = operation(failures);
+                reached_ = true;
+                return out;
+            }
         } catch (const Error& error) {
             if (!is_temporary(error.kind())) throw;
             failed = error;
@@ -36,7 +45,8 @@ auto RetryBackend::attempt(Operation operation) {
         if (failures++ == 0) first_failure = now;
         auto wait = pause(failures);
         bool hopeless = failed->kind() == ErrorKind::io && failures >= options_.io_attempts;
-        if (hopeless || now - first_failure + wait > options_.total) throw *failed;
+        auto patience = reached_ ? options_.total : std::min(options_.total, options_.reach_within);
+        if (hopeless || now - first_failure + wait > patience) throw *failed;
         log_info("{}; trying again in {}", failed->message(), format_duration(wait));
         options_.sleep(wait, options_.stop);
     }

@@ -6,6 +6,7 @@
 // is there, a remove that then finds nothing is done.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
@@ -22,6 +23,9 @@ namespace sevenfold::storage {
 struct RetryOptions {
     // From an operation's first failure to giving up.
     std::chrono::nanoseconds total = std::chrono::minutes(15);
+    // Likewise, but as long as nothing has succeeded yet: whoever has never answered may be down
+    // for days, and others wait.
+    std::chrono::nanoseconds reach_within = std::chrono::seconds(20);
     std::chrono::nanoseconds first_pause = std::chrono::milliseconds(500);  // doubles, ±50 % jitter
     std::chrono::nanoseconds longest_pause = std::chrono::seconds(60);
     unsigned io_attempts = 4;  // tries of an operation that fails with `io`
@@ -51,6 +55,7 @@ class RetryBackend : public ForwardingBackend {
     std::chrono::nanoseconds pause(unsigned failures);
 
     const RetryOptions options_;
+    std::atomic<bool> reached_{false};  // it has answered
     std::mutex mutex_;
     SplitMix64 random_;
 };

@@ -65,16 +65,18 @@ class Places(program.Case):
                 disk.release()
                 self.assert_catches_up()
 
+    def used(self, place):
+        """By the files of a place, in whole pages."""
+        pages = 0
+        for folder, _, names in os.walk(self.app.repository(place)):
+            pages += sum(-(-os.path.getsize(os.path.join(folder, name)) // 4096) for name in names)
+        return pages * 4096
+
     def space_needed(self):
-        """What a first backup takes at a place, in whole pages."""
-        def used():
-            total = 0
-            for folder, _, names in os.walk(self.app.repository("near")):
-                total += sum(-(-os.path.getsize(os.path.join(folder, name)) // 4096) for name in names)
-            return total * 4096
-        before = used()
+        """What a first backup takes at a place."""
+        before = self.used("near")
         self.app.backup()
-        return used() - before
+        return self.used("near") - before
 
     def empty(self, place):
         for kind in ("data", "index", "snapshots", "locks"):
@@ -86,7 +88,8 @@ class Places(program.Case):
         trees.write(self.app.source + "/random", trees.random_bytes(6 << 20, 1))
         for place in self.app.places:
             with self.subTest(place=place):
-                disk = self.disk(place, "5m")
+                # Room for what is there and 2 MiB.
+                disk = self.disk(place, str(self.used(place) + (2 << 20)))
                 result = self.app("backup", code=None)
                 self.assert_only_failed(place, result, "no space left")
                 disk.resize("40m")

@@ -50,7 +50,7 @@ class Sftp(program.Case):
         self.assertFalse(os.path.exists(config))
 
     def test_connections_cut_while_uploading(self):
-        self.use(cut_after=[("up", 40_000), ("up", 700_000), ("down", 20_000), ("up", 2_500_000),
+        self.use(cut_after=[("up", 40_000), ("up", 700_000), ("down", 8_000), ("up", 2_500_000),
                             ("up", 3_000_000), ("up", 100_000)])
         trees.write(self.app.source + "/random", trees.random_bytes(12 << 20, 1))
         trees.make_small(self.app.source + "/small")

@@ -33,13 +33,19 @@ class Commands(program.Case):
     def both(self, *arguments):
         return self.restic(*arguments).out, self.repo(*arguments).out
 
+    @staticmethod
+    def objects(text):
+        """restic writes one array where we write an object a line."""
+        found = [json.loads(line) for line in text.split("\n") if line]
+        return found[0] if len(found) == 1 and isinstance(found[0], list) else found
+
     def nodes(self, text):
-        lines = [json.loads(line) for line in text.splitlines()]
+        lines = self.objects(text)
         return [line for line in lines if line.get("struct_type") == "node" or
                 line.get("message_type") == "node"]
 
     def test_snapshots(self):
-        theirs, ours = (json.loads(text) for text in self.both("--json", "snapshots"))
+        theirs, ours = (self.objects(text) for text in self.both("--json", "snapshots"))
         fields = ("id", "time", "tree", "paths", "hostname", "tags", "parent")
         pick = [[{field: snapshot.get(field) for field in fields} for snapshot in side]
                 for side in (theirs, ours)]
@@ -55,9 +61,8 @@ class Commands(program.Case):
         for pattern in ("f00*", "added", "[ao]dd*", "no such"):
             found = []
             for text in self.both("--json", "find", pattern):
-                hits = json.loads(text) if text.strip() else []
                 found.append({hit["snapshot"]: sorted(match["path"] for match in hit["matches"])
-                              for hit in hits or []})
+                              for hit in self.objects(text)})
             self.assertEqual(*found, pattern)
 
     def test_dump(self):
@@ -106,12 +111,16 @@ class Commands(program.Case):
         for month in range(1, 8):
             for day in (3, 17):
                 self.restic("backup", "--time", f"2024-0{month}-{day:02} 10:00:00", self.password)
-        for policy in (["--keep-last", "3"], ["--keep-monthly", "3"], ["--keep-daily", "5"],
-                       ["--keep-weekly", "2", "--keep-yearly", "2"], ["--keep-within", "3m"],
+        # Counts that are used up: where they are not, restic since 0.16 keeps the oldest snapshot,
+        # as we do, and the one of Debian 12 does not.
+        many = ["--path", self.password]
+        for policy in (["--keep-last", "3", *many], ["--keep-monthly", "3", *many],
+                       ["--keep-daily", "5", *many], ["--keep-within", "3m"],
+                       ["--keep-weekly", "2", "--keep-yearly", "1", *many],
                        ["--keep-tag", "one", "--keep-last", "1"]):
             kept = []
             for text in self.both("--json", "forget", "--dry-run", *policy):
-                groups = json.loads(text)
+                groups = [group for group in self.objects(text) if "keep" in group]
                 kept.append(sorted(s["id"] for group in groups for s in group["keep"] or []))
             self.assertEqual(*kept, policy)
         self.repo("forget", "--keep-last", "1")

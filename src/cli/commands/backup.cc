@@ -80,7 +80,8 @@ int back_up_source(Context& context, const config::FilesConfig& source, const Op
         throw Error(ErrorKind::usage, "--retry-lock: not a duration", "Write it like 5m.");
     auto place_configs = protect::places_of(config, source);
     job.archive.writer.pack_target = place_configs.at(0)->pack_size;
-    auto places = protect::open_places(place_configs, config.app.state_dir + "/cache");
+    auto places =
+        protect::open_places(place_configs, {config.app.state_dir + "/cache", context.stop()});
     Time started = context.clock().now();
     BackupOutput output(context, source.name);
     output.attach(job.archive);

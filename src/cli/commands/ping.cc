@@ -2,12 +2,12 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
-#include "cli/open_place.h"
 #include "cli/table.h"
 #include "core/log.h"
 #include "core/parallel.h"
 #include "core/units.h"
 #include "protect/passwords.h"
+#include "protect/places.h"
 #include "repository/lock.h"
 #include "repository/snapshot.h"
 
@@ -52,9 +52,9 @@ void probe_writing(const repository::Repository& repository, const Clock& clock)
 
 void examine(Context& context, const Options& options, Health& health) {
     const config::PlaceConfig& place = *health.place;
-    storage::BackendOptions backend_opts = backend_options(place);
+    storage::BackendOptions backend_opts = protect::backend_options(place);
     backend_opts.retry_for = std::chrono::nanoseconds(0);  // the first answer counts
-    auto repository = repository::Repository::open(open_place_backend(place, backend_opts),
+    auto repository = repository::Repository::open(protect::open_place_backend(place, backend_opts),
                                                    protect::read_password(place), {});
     health.opens = true;
     context.check_stop();

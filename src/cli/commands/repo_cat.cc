@@ -66,7 +66,7 @@ Bytes content(repository::Repository& repository, const Options& options, bool& 
 
 int cat(Context& context, const RepoOptions& repo, const Options& options) {
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, repository::LockMode::shared, true);
+    auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
     bool is_text = true;
     Bytes bytes = content(*repository, options, is_text);
     if (is_text && !as_text(bytes).ends_with('\n')) bytes.push_back('\n');

@@ -129,7 +129,7 @@ int check(Context& context, const RepoOptions& repo, const Options& options) {
     // Exclusive as restic's: packs and snapshots must not come and go between two listings.
     std::unique_ptr<repository::Lock> lock;
     if (!repo.no_lock)
-        lock = lock_repository(*repository, repo, repository::LockMode::exclusive, false);
+        lock = lock_repository(context, *repository, repo, repository::LockMode::exclusive, false);
     Progress progress;
     CheckReport report;
     {

@@ -32,7 +32,7 @@ Style style_of(const std::string& modifier) {
 
 int diff(Context& context, const RepoOptions& repo, const Options& options) {
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, repository::LockMode::shared, true);
+    auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
     auto before = repository::find_snapshot(*repository, options.before, {});
     auto after = repository::find_snapshot(*repository, options.after, {});
     repository->load_index();

@@ -57,7 +57,7 @@ int dump(Context& context, const RepoOptions& repo, const Options& options) {
                     fmt::format("no archive format \"{}\"", printable(options.archive)),
                     "Use tar.");
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, repository::LockMode::shared, true);
+    auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
     auto spec =
         repository::find_snapshot(*repository, options.snapshot, options.snapshots.filter());
     repository->load_index();

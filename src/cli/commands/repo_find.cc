@@ -146,7 +146,7 @@ int find(Context& context, const RepoOptions& repo, const Options& options) {
     if (options.pack && (options.blob || options.tree))
         throw Error(ErrorKind::usage, "--pack cannot be used together with --blob or --tree");
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, repository::LockMode::shared, true);
+    auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
     auto snapshots = select_snapshots(*repository, options.snapshots, options.filter.filter());
     std::reverse(snapshots.begin(), snapshots.end());  // newest first
     repository->load_index();

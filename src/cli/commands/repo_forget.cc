@@ -173,7 +173,7 @@ int forget(Context& context, const RepoOptions& repo, const Options& options) {
     auto repository = open_repository(context, repo);
     std::unique_ptr<repository::Lock> lock;
     if (!(options.dry_run && repo.no_lock))
-        lock = lock_repository(*repository, repo, repository::LockMode::exclusive, false);
+        lock = lock_repository(context, *repository, repo, repository::LockMode::exclusive, false);
     Plan plan = make_plan(context, *repository, options);
     Terminal& terminal = context.terminal();
     for (const ForgetGroup& group : plan.groups) {

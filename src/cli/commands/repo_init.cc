@@ -27,7 +27,7 @@ int init(Context& context, const RepoOptions& repo, const Options& options) {
         }
         create.chunker_polynomial = open_repository(context, other)->config().chunker_polynomial;
     }
-    auto backend = open_backend(repo);
+    auto backend = open_backend(context, repo);
     if (backend->exists({storage::FileType::config, {}}))
         throw Error(ErrorKind::exists,
                     fmt::format("there is already a repository at {}", backend->location()),

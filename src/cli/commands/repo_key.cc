@@ -17,7 +17,7 @@ struct Options {
 
 int list(Context& context, const RepoOptions& repo) {
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, LockMode::shared, true);
+    auto lock = lock_repository(context, *repository, repo, LockMode::shared, true);
     std::vector<Error> damaged;
     Table table({{" ID"}, {"User"}, {"Host"}, {"Created"}});
     for (const repository::KeyInfo& key : repository::list_keys(repository->backend(), damaged)) {
@@ -75,14 +75,14 @@ void report(Context& context, std::string_view what, const Id& id) {
 
 int add(Context& context, const RepoOptions& repo, const Options& options) {
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, LockMode::shared, false);
+    auto lock = lock_repository(context, *repository, repo, LockMode::shared, false);
     report(context, "added", add_proven_key(context, *repository, options));
     return 0;
 }
 
 int passwd(Context& context, const RepoOptions& repo, const Options& options) {
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, LockMode::exclusive, false);
+    auto lock = lock_repository(context, *repository, repo, LockMode::exclusive, false);
     Id fresh = add_proven_key(context, *repository, options);
     repository::remove_key(repository->backend(), repository->key_id(), fresh);
     report(context, "removed", repository->key_id());
@@ -92,7 +92,7 @@ int passwd(Context& context, const RepoOptions& repo, const Options& options) {
 
 int remove(Context& context, const RepoOptions& repo, const Options& options) {
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, LockMode::exclusive, false);
+    auto lock = lock_repository(context, *repository, repo, LockMode::exclusive, false);
     Id id = find_file(*repository, storage::FileType::key, options.id);
     repository::remove_key(repository->backend(), id, repository->key_id());
     report(context, "removed", id);

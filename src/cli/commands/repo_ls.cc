@@ -52,7 +52,7 @@ int ls(Context& context, const RepoOptions& repo, const Options& options) {
                 ErrorKind::usage,
                 fmt::format("folder {} must begin and not end with a slash", printable(folder)));
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, repository::LockMode::shared, true);
+    auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
     auto spec =
         repository::find_snapshot(*repository, options.snapshot, options.snapshots.filter());
     repository->load_index();

@@ -25,7 +25,7 @@ std::vector<std::string> split_tags(const std::string& list) {
 
 int restore(Context& context, const RepoOptions& repo, const Options& options) {
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, repository::LockMode::shared, true);
+    auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
     repository::SnapshotFilter filter{.hosts = options.hosts, .paths = options.paths};
     for (const std::string& list : options.tags) filter.tag_lists.push_back(split_tags(list));
     auto spec = repository::find_snapshot(*repository, options.snapshot, filter);

@@ -54,7 +54,7 @@ std::vector<Snapshot> newest(const std::vector<Snapshot>& all, size_t n) {
 
 int snapshots(Context& context, const RepoOptions& repo, const Options& options) {
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, repository::LockMode::shared, true);
+    auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
     std::vector<Error> damaged;
     std::vector<Snapshot> found;
     repository::SnapshotFilter filter = options.snapshots.filter();

@@ -19,7 +19,7 @@ struct Options {
 int stats(Context& context, const RepoOptions& repo, const Options& options) {
     StatsMode mode = repository::parse_stats_mode(options.mode);
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, repository::LockMode::shared, true);
+    auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
     auto snapshots = select_snapshots(*repository, options.snapshots, options.filter.filter());
     repository->load_index();
     auto stats = repository::repository_stats(*repository, snapshots, mode, context.stop());

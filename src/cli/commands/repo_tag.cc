@@ -29,7 +29,7 @@ int tag(Context& context, const RepoOptions& repo, const Options& options) {
         .set = std::nullopt, .add = words(options.add), .remove = words(options.remove)};
     if (!options.set.empty()) change.set = words(options.set);
     auto repository = open_repository(context, repo);
-    auto lock = lock_repository(*repository, repo, repository::LockMode::exclusive, false);
+    auto lock = lock_repository(context, *repository, repo, repository::LockMode::exclusive, false);
     uint64_t changed = 0;
     Terminal& terminal = context.terminal();
     for (auto& snapshot :

@@ -13,71 +13,111 @@ struct Options {
     RestoreArguments restore;
 };
 
-// The newest snapshot that is not younger than wanted, or the one named.
-const repository::Snapshot* choose(const std::vector<repository::Snapshot>& snapshots,
-                                   const std::string& at) {
-    if (at == "latest") return snapshots.empty() ? nullptr : &snapshots.back();
-    const repository::Snapshot* found = nullptr;
-    std::optional<Time> until;
-    tm fields{};
+using repository::Snapshot;
+
+// "2026-11-20", "2026-11-20 12:00", "2026-11-20 12:00:00" in the local zone; a day means its end.
+std::optional<Time> parse_time(const std::string& text) {
     for (const char* format : {"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"}) {
-        fields = {};
-        const char* end = strptime(at.c_str(), format, &fields);
+        tm fields{};
+        const char* end = strptime(text.c_str(), format, &fields);
         if (end == nullptr || *end != 0) continue;
         fields.tm_isdst = -1;
-        if (std::string_view(format) == "%Y-%m-%d") fields.tm_mday += 1;  // the whole day
-        until = Time{mktime(&fields), 0, 0};
-        break;
+        if (std::string_view(format) == "%Y-%m-%d") fields.tm_mday += 1;
+        return Time{mktime(&fields), 0, 0};
     }
-    for (const auto& snapshot : snapshots) {
+    return std::nullopt;
+}
+
+// The newest snapshot, the newest that is not younger than wanted, or the one named.
+const Snapshot* choose(const std::vector<Snapshot>& snapshots, const std::string& at,
+                       const Time& now) {
+    if (at == "latest") return protect::newest_of(snapshots, now);
+    const Snapshot* found = nullptr;
+    std::optional<Time> until = parse_time(at);
+    for (const Snapshot& snapshot : snapshots) {
         bool taken = until ? snapshot.time <= *until : snapshot.id.hex().starts_with(at);
         if (taken) found = &snapshot;
     }
     return found;
 }
 
-int restore(Context& context, const Options& options) {
+struct Candidate {
+    const config::PlaceConfig* place;
+    std::shared_ptr<repository::Repository> repository;
+    Snapshot snapshot;
+};
+
+// What the places offer, the best first: the newest snapshot, and of equal ones that of the place
+// named first in the configuration. Throws the last reason when none has any.
+std::vector<Candidate> candidates(Context& context, const config::FilesConfig& source,
+                                  const Options& options) {
     const config::AppConfig& config = context.config();
-    const config::FilesConfig& source = config.source(options.source);
-    RestoreArguments arguments = options.restore;
-    if (arguments.target.empty())
-        throw Error(ErrorKind::usage, "no target given", "Say where to with --target DIR.");
-    // In a given order of places: the first that works and has the snapshot.
-    std::optional<Error> last;
-    for (const config::PlaceConfig* place : protect::places_of(config, source)) {
-        if (!options.place.empty() && place->name != options.place) continue;
+    std::vector<const config::PlaceConfig*> places = protect::places_of(config, source);
+    if (!options.place.empty()) {
+        const config::PlaceConfig* only = &config.place(options.place);  // an error when unknown
+        if (std::erase_if(places, [&](auto* place) { return place != only; }); places.empty())
+            throw Error(ErrorKind::usage, fmt::format("source {} is not kept at place {}",
+                                                      source.name, options.place));
+    }
+    std::vector<Candidate> out;
+    std::vector<Error> problems;
+    auto opened = protect::open_places(places, {config.app.state_dir + "/cache", context.stop()});
+    for (size_t i = 0; i < places.size(); ++i) {
         try {
-            auto repository = protect::open_place(*place, config.app.state_dir + "/cache");
-            auto snapshots = protect::snapshots_of(source, *repository);
-            const repository::Snapshot* snapshot = choose(snapshots, options.at);
+            if (opened[i].error) throw *opened[i].error;
+            std::vector<Error> damaged;
+            auto snapshots = protect::snapshots_of(source, *opened[i].repository, &damaged);
+            for (const Error& error : damaged)
+                log_warning("place {}: {}", places[i]->name, error.message());
+            const Snapshot* snapshot = choose(snapshots, options.at, context.clock().now());
             if (!snapshot)
                 throw Error(ErrorKind::not_found,
-                            fmt::format("place {} has no snapshot of {} for \"{}\"", place->name,
-                                        source.name, options.at),
+                            fmt::format("place {} has no snapshot of {} for \"{}\"",
+                                        places[i]->name, source.name, options.at),
                             "`sevenfold snapshots` lists what there is.");
-            repository->load_index();
-            context.terminal().note(
-                fmt::format("restoring {} as of {} from {}", printable(source.name),
-                            to_display(in_local_zone(snapshot->time)), printable(place->name)));
-            // The source's own folder becomes the target's content.
-            std::string path = source.path;
-            if (!options.path.empty()) path += "/" + options.path;
-            return run_restore(context, *repository, *snapshot, path, arguments);
+            out.push_back({places[i], opened[i].repository, *snapshot});
         } catch (const Error& error) {
-            bool place_fault = error.kind() != ErrorKind::usage &&
-                               error.kind() != ErrorKind::refused &&
-                               error.kind() != ErrorKind::interrupted;
-            if (!place_fault) throw;
-            log_warning("{}", error.message());
-            last = error;
+            if (error.kind() == ErrorKind::interrupted) throw;
+            problems.push_back(error);
         }
     }
-    if (!last) {
-        config.place(options.place);  // an unknown name is an error
-        throw Error(ErrorKind::usage,
-                    fmt::format("source {} is not kept at place {}", source.name, options.place));
+    if (out.empty()) throw problems.back();
+    for (const Error& error : problems) log_warning("{}", error.message());
+    std::ranges::stable_sort(out, [](const Candidate& a, const Candidate& b) {
+        return a.snapshot.time > b.snapshot.time;
+    });
+    return out;
+}
+
+// Something is wrong with the place, and another may do better.
+bool is_fault_of_place(const Error& error) {
+    return error.kind() != ErrorKind::usage && error.kind() != ErrorKind::refused &&
+           error.kind() != ErrorKind::interrupted;
+}
+
+int restore(Context& context, const Options& options) {
+    const config::FilesConfig& source = context.config().source(options.source);
+    if (options.restore.target.empty())
+        throw Error(ErrorKind::usage, "no target given", "Say where to with --target DIR.");
+    // The source's own folder becomes the target's content.
+    std::string path = source.path;
+    if (!options.path.empty()) path += "/" + options.path;
+    std::vector<Candidate> all = candidates(context, source, options);
+    for (size_t i = 0;; ++i) {
+        const Candidate& candidate = all[i];
+        try {
+            candidate.repository->load_index();
+            context.terminal().note(fmt::format("restoring {} as of {} from {}",
+                                                printable(source.name),
+                                                to_display(in_local_zone(candidate.snapshot.time)),
+                                                printable(candidate.place->name)));
+            return run_restore(context, *candidate.repository, candidate.snapshot, path,
+                               options.restore);
+        } catch (const Error& error) {
+            if (!is_fault_of_place(error) || i + 1 == all.size()) throw;
+            log_warning("{}", error.message());
+        }
     }
-    throw *last;
 }
 
 }  // namespace

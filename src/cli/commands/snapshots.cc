@@ -52,16 +52,23 @@ int snapshots(Context& context, const Options& options) {
         for (const config::FilesConfig& source : config.files) sources.push_back(&source);
 
     std::vector<Found> all;
+    std::vector<Error> damaged;
     int code = 0;
-    for (auto& place : protect::open_places(place_configs, config.app.state_dir + "/cache")) {
+    for (auto& place :
+         protect::open_places(place_configs, {config.app.state_dir + "/cache", context.stop()})) {
         if (place.error) {
             context.terminal().error(*place.error);
             code = exit_code(place.error->kind());
             continue;
         }
-        for (const config::FilesConfig* source : sources)
-            for (auto& snapshot : protect::snapshots_of(*source, *place.repository))
+        std::vector<Error> damaged_here;
+        for (const config::FilesConfig* source : sources) {
+            damaged_here.clear();  // the same for every source
+            for (auto& snapshot : protect::snapshots_of(*source, *place.repository, &damaged_here))
                 all.push_back({source, place.name, std::move(snapshot)});
+        }
+        for (const Error& error : damaged_here)
+            damaged.push_back(error.with_context("place " + place.name));
     }
     std::stable_sort(all.begin(), all.end(), [](const Found& a, const Found& b) {
         return a.snapshot.time < b.snapshot.time;
@@ -78,6 +85,10 @@ int snapshots(Context& context, const Options& options) {
         context.terminal().print("no snapshots yet; run `sevenfold backup`");
     else
         table.print(context.terminal());
+    for (const Error& error : damaged) {
+        context.terminal().error(error);
+        if (code == 0) code = exit_code(error.kind());
+    }
     return code;
 }
 

@@ -38,7 +38,10 @@ void add_row(Table& table, const SourceStatus& source, const CopyStatus& copy, c
     bool has_counts = newest && newest->summary;
     table.row({source.name, copy.place, copy.domain,
                Cell(std::string(word(copy.state)), style_of(copy.state)),
-               newest ? format_age(now.since(newest->time)) + " ago" : "",
+               !newest ? ""
+               : protect::is_from_future(*newest, now)
+                   ? "in the future"
+                   : format_age(now.since(newest->time)) + " ago",
                has_counts ? format_count(newest->summary->total_files_processed) : "",
                has_counts ? format_size(newest->summary->total_bytes_processed) : "",
                newest ? newest->id.short_hex() : ""});
@@ -53,6 +56,8 @@ void add_json(Terminal& terminal, const SourceStatus& source) {
             object.set("snapshot", copy.newest->id.hex()).set("time", copy.newest->time);
         if (copy.error) object.set("error", copy.error->message());
         if (copy.failed_run) object.set("last_run_error", copy.failed_run->error);
+        if (copy.from_future != 0) object.set("snapshots_from_future", copy.from_future);
+        if (!copy.damaged.empty()) object.set("damaged_snapshots", copy.damaged.size());
         copies.add(object);
     }
     terminal.json(JsonObject()
@@ -77,17 +82,29 @@ void explain(Terminal& terminal, const SourceStatus& source) {
                                        printable(copy.failed_run->error)));
         } else if (copy.state == CopyStatus::State::missing) {
             terminal.print(what + "no copy yet; run `sevenfold backup`");
-        } else if (copy.state == CopyStatus::State::late) {
+        } else if (copy.state == CopyStatus::State::late && copy.from_future == 0) {
             terminal.print(fmt::format("{}older than the {} that its schedule allows", what,
                                        format_age(source.allowed_age)));
         }
+        if (copy.from_future != 0)
+            terminal.print(
+                fmt::format("{}{} of its snapshots are from the future: the clock was wrong when "
+                            "they were made\n"
+                            "hint: Remove them with `sevenfold repo forget`, for others take them "
+                            "for the newest.",
+                            what, copy.from_future));
+        for (const Error& damage : copy.damaged)
+            terminal.print(
+                fmt::format("{}{}\nhint: Run `sevenfold repo check`, and keep the other "
+                            "places.",
+                            what, printable(damage.message())));
     }
 }
 
 void conclude(Terminal& terminal, const protect::Status& status) {
     for (const SourceStatus& source : status.sources) {
-        if (source.holds) continue;
         explain(terminal, source);
+        if (source.holds) continue;
         terminal.print(fmt::format("{}: good copies in {} of 2 failure domains",
                                    terminal.styled(Style::bold, printable(source.name)),
                                    source.good_domains.size()));
@@ -103,7 +120,8 @@ int status(Context& context) {
     const config::AppConfig& config = context.config();
     std::vector<const config::PlaceConfig*> place_configs;
     for (const config::PlaceConfig& place : config.places) place_configs.push_back(&place);
-    auto places = protect::open_places(place_configs, config.app.state_dir + "/cache");
+    auto places =
+        protect::open_places(place_configs, {config.app.state_dir + "/cache", context.stop()});
     std::unique_ptr<catalog::Catalog> catalog;
     try {
         catalog = std::make_unique<catalog::Catalog>(config.app.state_dir);

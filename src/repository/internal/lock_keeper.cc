@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/units.h"
 #include "repository/internal/process_identity.h"
+#include "storage/waiting.h"
 
 namespace sevenfold::repository::internal {
 namespace {
@@ -50,7 +51,7 @@ void LockKeeper::acquire() {
             write();
             try {
                 // Somebody may have looked before our lock was there, and written theirs since.
-                std::this_thread::sleep_for(options_.settle);
+                storage::sleep_unless_stopped(options_.settle, options_.stop);
                 other = conflicting();
             } catch (...) {
                 remove_quietly(mine_.id);
@@ -63,7 +64,7 @@ void LockKeeper::acquire() {
                                                                           options_.clock->steady());
         if (left <= 0ms) throw locked_by(*other);
         log_info("{}; waiting", locked_by(*other).message());
-        std::this_thread::sleep_for(std::min(pause, left));
+        storage::sleep_unless_stopped(std::min(pause, left), options_.stop);
         pause = std::min(2 * pause, kLongestRetry);
     }
 }
@@ -74,24 +75,33 @@ std::optional<LockInfo> LockKeeper::conflicting() {
         try {
             return find_conflict();
         } catch (const Error& error) {
+            // It may be half written on a storage without atomic stores. Other failures the
+            // backend has tried again itself.
+            if (error.kind() != ErrorKind::corrupt) throw;
             // A lock that cannot be read may be an exclusive one: it must not be ignored.
             if (attempt == kReadAttempts)
-                throw error.with_hint(error.kind() == ErrorKind::corrupt
-                                          ? "If nobody works on the repository, `sevenfold repo "
-                                            "unlock --remove-all` removes all locks."
-                                          : error.hint());
+                throw error.with_hint(
+                    "If nobody works on the repository, `sevenfold repo unlock --remove-all` "
+                    "removes all locks.");
         }
-        std::this_thread::sleep_for(pause);
+        storage::sleep_unless_stopped(pause, options_.stop);
         pause *= 2;
     }
 }
 
-std::optional<LockInfo> LockKeeper::find_conflict() const {
+std::optional<LockInfo> LockKeeper::find_conflict() {
+    const std::string host = this_hostname();
     for (const storage::FileInfo& file : repository_.backend().list_all(FileType::lock)) {
         // An empty file is a lock being written on a backend without atomic stores.
         if (file.size == 0 || file.id == mine_.id) continue;
         std::optional<LockInfo> other = load_lock(repository_, file.id);
-        if (other && (mine_.exclusive || other->exclusive)) return other;
+        if (!other) continue;
+        if (other->abandoned(host)) {
+            log_info("removing the lock of process {}, which is gone", other->pid);
+            remove_quietly(file.id);
+            continue;
+        }
+        if (mine_.exclusive || other->exclusive) return other;
     }
     return std::nullopt;
 }
@@ -121,7 +131,7 @@ void LockKeeper::remove_quietly(const Id& id) noexcept try {
     repository_.remove(FileType::lock, id);
 } catch (const Error& error) {
     if (error.kind() == ErrorKind::not_found) return;
-    log_warning("removing our lock {}: {}", id.short_hex(), error.message());
+    log_warning("removing lock {}: {}", id.short_hex(), error.message());
     leftovers_.push_back(id);
 }
 

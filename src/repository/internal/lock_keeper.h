@@ -43,7 +43,7 @@ class LockKeeper {
     void acquire();
     // The first other lock that conflicts with ours. Tries kReadAttempts times to read them.
     std::optional<LockInfo> conflicting();
-    std::optional<LockInfo> find_conflict() const;
+    std::optional<LockInfo> find_conflict();
     Error locked_by(const LockInfo& other) const;
     void write();  // a new lock file; sets mine_ and the times
     void remove_quietly(const Id& id) noexcept;
