@@ -62,7 +62,9 @@ void BackupOutput::print_json(const protect::BackupResult& result, bool dry_run)
         if (!source_.empty()) line.set("source", source_).set("place", place.name);
         line.set("saved", place.state == PlaceResult::State::saved);
         if (place.error)
-            line.set("error", place.error->message()).set("kind", name(place.error->kind()));
+            line.set("error", place.error->message())
+                .set("kind", name(place.error->kind()))
+                .set("hint", place.error->hint());
         line.set("dry_run", dry_run)
             .set("files_new", summary.files_new)
             .set("files_changed", summary.files_changed)

@@ -12,7 +12,12 @@ void append_json_text(std::string& out, std::string_view text) {
         const unsigned char c = static_cast<unsigned char>(text[0]);
         if (c >= 0x80) {
             Utf8Step step = decode_utf8(text);
-            if (step.valid)
+            // Many programs take the line separators U+2028 and U+2029 for the end of the line.
+            if (text.starts_with("\xE2\x80\xA8"))
+                out += "\\u2028";
+            else if (text.starts_with("\xE2\x80\xA9"))
+                out += "\\u2029";
+            else if (step.valid)
                 out += text.substr(0, step.length);
             else
                 out += "\xEF\xBF\xBD";

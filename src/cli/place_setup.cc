@@ -14,6 +14,17 @@ constexpr size_t kPasswordLength = 32;  // 5.8 bits each: 185 bits
 
 using repository::Repository;
 
+// Where one is named and not there yet.
+void make_password_file(Context& context, const config::PlaceConfig& place) {
+    if (place.password_file.empty() || os::path_exists(place.password_file)) return;
+    os::make_dirs(os::parent_dir(place.password_file), 0700);
+    std::string password = crypto::random_password(kPasswordLength) + "\n";
+    os::write_file_atomically(place.password_file, as_bytes(password), 0600);
+    wipe(password.data(), password.size());
+    context.terminal().print(
+        fmt::format("wrote {}: keep it elsewhere, too", printable(place.password_file)));
+}
+
 class PlaceSetup {
   public:
     explicit PlaceSetup(Context& context) : context_(context) {}
@@ -69,6 +80,7 @@ class PlaceSetup {
     }
 
     void create(const config::PlaceConfig& place) {
+        make_password_file(context_, place);
         repository::CreateOptions options;
         options.chunker_polynomial = polynomial_;
         report(place, *Repository::create(backend(place), protect::read_password(place), options),
@@ -103,14 +115,7 @@ class PlaceSetup {
 }  // namespace
 
 void make_password_files(Context& context, const config::AppConfig& config) {
-    for (const config::PlaceConfig& place : config.places) {
-        if (place.password_file.empty() || os::path_exists(place.password_file)) continue;
-        os::make_dirs(os::parent_dir(place.password_file), 0700);
-        std::string password = crypto::random_password(kPasswordLength) + "\n";
-        os::write_file_atomically(place.password_file, as_bytes(password), 0600);
-        wipe(password.data(), password.size());
-        context.terminal().print("wrote " + printable(place.password_file));
-    }
+    for (const config::PlaceConfig& place : config.places) make_password_file(context, place);
 }
 
 void set_up_places(Context& context, const config::LoadedConfig& loaded) {

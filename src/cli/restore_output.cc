@@ -1,5 +1,7 @@
 #include "cli/restore_output.h"
 
+#include <filesystem>
+
 #include "cli/progress_display.h"
 #include "core/log.h"
 #include "core/units.h"
@@ -23,14 +25,17 @@ Overwrite parse_overwrite(const std::string& text) {
                 "Modes: always, if-changed, if-newer, never.");
 }
 
-void check_target(const RestoreArguments& arguments) {
-    if (arguments.target.empty())
-        throw Error(ErrorKind::usage, "no target given", "Say where to with --target DIR.");
-    bool intended = !arguments.overwrite.empty() || arguments.delete_extra || arguments.dry_run;
-    if (intended || files::target_is_empty_or_absent(arguments.target)) return;
-    throw Error(ErrorKind::refused, fmt::format("target {} is not empty", arguments.target),
-                "Restore to a new folder, or say with --overwrite always|if-changed|if-newer|never "
-                "what shall happen to what is there.");
+// Without links, so that two names of one folder are seen to be one; what does not exist yet stays.
+std::string resolved(const std::string& path) {
+    std::error_code failed;
+    auto absolute = std::filesystem::weakly_canonical(std::filesystem::absolute(path), failed);
+    std::string out = failed ? path : absolute.lexically_normal().string();
+    while (out.size() > 1 && out.ends_with('/')) out.pop_back();
+    return out;
+}
+
+bool lies_in(const std::string& path, const std::string& folder) {
+    return path == folder || folder == "/" || path.starts_with(folder + "/");
 }
 
 // The folder at `path` as its own parent lists it; nothing for the snapshot's root.
@@ -93,6 +98,31 @@ void print_summary(Context& context, const repository::Snapshot& snapshot,
 
 }  // namespace
 
+void check_restore_target(const RestoreArguments& arguments) {
+    if (arguments.target.empty())
+        throw Error(ErrorKind::usage, "no target given", "Say where to with --target DIR.");
+    parse_overwrite(arguments.overwrite);
+    const std::string target = resolved(arguments.target);
+    for (const KeepOut& keep : arguments.keep_out) {
+        const std::string path = resolved(keep.path);
+        bool around = lies_in(path, target), inside = lies_in(target, path);
+        bool danger = keep.only_from_deleting ? around && arguments.delete_extra : around || inside;
+        if (danger)
+            throw Error(ErrorKind::refused,
+                        fmt::format("target {} {} {} ({})", arguments.target,
+                                    path == target ? "is"
+                                    : around       ? "contains"
+                                                   : "lies in",
+                                    keep.what, keep.path),
+                        "Restore to another folder; nothing was changed.");
+    }
+    bool intended = !arguments.overwrite.empty() || (arguments.dry_run && !arguments.delete_extra);
+    if (intended || files::target_is_empty_or_absent(arguments.target)) return;
+    throw Error(ErrorKind::refused, fmt::format("target {} is not empty", arguments.target),
+                "Restore to a new folder, or say with --overwrite always|if-changed|if-newer|never "
+                "what shall happen to what is there.");
+}
+
 void add_restore_arguments(Command& command, RestoreArguments& arguments) {
     command.option("-t,--target", arguments.target, "DIR", "folder to restore to")
         .option("-i,--include", arguments.select.include, "PATTERN", "restore only what matches")
@@ -116,7 +146,6 @@ int run_restore(Context& context, const repository::Repository& repository,
                 const RestoreArguments& arguments) {
     RestoreOptions options;
     options.overwrite = parse_overwrite(arguments.overwrite);
-    check_target(arguments);
     options.target = arguments.target;
     options.tree = repository::find_subtree(repository, snapshot.tree, path);
     options.folder = folder_node(repository, snapshot, path);
@@ -136,7 +165,15 @@ int run_restore(Context& context, const repository::Repository& repository,
                                     .set("message_type", "error")
                                     .set("during", "restore")
                                     .set("item", problem.path)
-                                    .set("error", problem.error.message()));
+                                    .set("error", problem.error.message())
+                                    .set("hint", problem.error.hint()));
+    };
+    options.on_delete = [&](const std::string& entry) {
+        context.terminal().json(JsonObject()
+                                    .set("message_type", "deleted")
+                                    .set("item", entry)
+                                    .set("dry_run", arguments.dry_run));
+        if (arguments.dry_run) context.terminal().print("would remove " + printable(entry));
     };
     options.on_note = [](const std::string& note) { log_info("{}", note); };
     auto start = std::chrono::steady_clock::now();

@@ -10,8 +10,18 @@
 
 namespace sevenfold::cli {
 
+// What a restore must not damage.
+struct KeepOut {
+    std::string path;  // of a file or folder on this machine
+    std::string what;  // "place near", for the message
+    // A place and the target may not lie in one another at all; other things only must not lie
+    // where --delete would remove them.
+    bool only_from_deleting = false;
+};
+
 struct RestoreArguments {
     std::string target;
+    std::vector<KeepOut> keep_out;  // set by the command
     files::SelectOptions select;
     std::string overwrite;  // empty: only into an empty or new target
     bool delete_extra = false, no_sparse = false, verify = false, dry_run = false;
@@ -20,9 +30,11 @@ struct RestoreArguments {
 
 void add_restore_arguments(Command& command, RestoreArguments& arguments);
 
-// Restores `path` ("" for all) of a snapshot and prints the summary. Returns the exit code: 1 when
-// something could not be restored. Throws usage when the target is not empty and neither
-// --overwrite nor --delete says that this is meant.
+// Throws refused when the target is not empty and no --overwrite says that this is meant, and when
+// something of keep_out is in danger.
+void check_restore_target(const RestoreArguments& arguments);
+// Restores `path` ("" for all) of a snapshot and prints the summary; the target has been checked.
+// Returns the exit code: 1 when something could not be restored.
 int run_restore(Context& context, const repository::Repository& repository,
                 const repository::Snapshot& snapshot, const std::string& path,
                 const RestoreArguments& arguments);

@@ -30,7 +30,8 @@ void add_snapshot_options(Command& command, SnapshotOptions& options, const std:
 
 std::vector<Snapshot> select_snapshots(const repository::Repository& repository,
                                        const std::vector<std::string>& names,
-                                       const repository::SnapshotFilter& filter) {
+                                       const repository::SnapshotFilter& filter,
+                                       bool skip_damaged) {
     std::vector<Snapshot> out;
     for (const std::string& name : names) {
         repository::SnapshotSpec spec = repository::find_snapshot(repository, name, filter);
@@ -42,9 +43,20 @@ std::vector<Snapshot> select_snapshots(const repository::Repository& repository,
         if (!known) out.push_back(std::move(spec.snapshot));
     }
     if (!names.empty()) return out;
-    for (Snapshot& snapshot : repository::load_snapshots(repository))
+    std::vector<Error> damaged;
+    auto all = repository::load_snapshots(repository, skip_damaged ? &damaged : nullptr);
+    for (const Error& error : damaged) log_error("{}", error.message());
+    for (Snapshot& snapshot : all)
         if (filter.matches(snapshot)) out.push_back(std::move(snapshot));
     return out;
+}
+
+bool load_readable_index(repository::Repository& repository) {
+    std::vector<Error> damaged;
+    repository.load_index(&damaged);
+    for (const Error& error : damaged)
+        log_error("{}; what only it lists cannot be read", error.message());
+    return damaged.empty();
 }
 
 JsonObject snapshot_json(const Snapshot& s) {

@@ -22,9 +22,14 @@ void add_snapshot_options(Command& command, SnapshotOptions& options, const std:
 // first. Damaged snapshot files are an error.
 std::vector<repository::Snapshot> select_snapshots(const repository::Repository& repository,
                                                    const std::vector<std::string>& names,
-                                                   const repository::SnapshotFilter& filter);
+                                                   const repository::SnapshotFilter& filter,
+                                                   bool skip_damaged = false);
 
 // With restic's names of the fields.
+// Loads the index for reading. Damaged index files are reported and left out: the rest can still be
+// read. False when there are such.
+bool load_readable_index(repository::Repository& repository);
+
 JsonObject snapshot_json(const repository::Snapshot& snapshot);
 JsonObject node_json(const std::string& path, const repository::Node& node);
 std::string joined(const std::vector<std::string>& words, std::string_view between);

@@ -40,8 +40,8 @@ constexpr Section kSections[] = {
      "A place holds a copy of everything. Use at least two, with different vendors.", ""},
     {"files", true, "", "A folder of user files.", ""},
     {"keep", false, "files",
-     "Which snapshots of this source stay when old ones are removed; a snapshot stays if any of "
-     "these asks for it. Without this table nothing is ever removed.",
+     "Which snapshots of this source shall stay when old ones are removed; a snapshot stays if any "
+     "of these asks for it. Nothing removes snapshots by itself yet: see `sevenfold repo forget`.",
      ""},
     {"recovery", false, "", "What a disaster may cost.", ""},
     {"drill", false, "", "Rehearsals of the recovery.", ""},

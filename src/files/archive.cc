@@ -141,7 +141,7 @@ ArchiveResult archive(const std::vector<ArchivePlace>& places, const ArchiveOpti
     internal::TargetNode targets = internal::resolve_targets(options.targets);
     std::vector<repository::WriterPlace> writer_places;
     for (const ArchivePlace& place : places)
-        writer_places.push_back({place.name, place.repository, place.lock});
+        writer_places.push_back({place.name, place.repository, place.lock, place.pack_target});
     repository::WriterOptions writer_options = options.writer;
     writer_options.progress = options.progress;
     writer_options.discard = options.dry_run;

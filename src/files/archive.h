@@ -26,6 +26,7 @@ struct ArchivePlace {
     repository::Repository* repository = nullptr;  // with its index loaded
     const repository::Lock* lock = nullptr;
     std::optional<Id> parent;  // recorded in the snapshot
+    size_t pack_target = 0;    // bytes; 0: as options.writer says
 };
 
 // A problem with one item of the source; the backup goes on.
@@ -39,6 +40,7 @@ struct ArchiveOptions {
     std::vector<std::string> targets;  // absolute or relative to the working directory
     const Exclude* exclude = nullptr;
     bool one_file_system = false;
+    bool follow_targets = false;  // a target that is a symbolic link means what it leads to
 
     // Which tree files are compared with to find the unchanged ones, and where it lies.
     const repository::Repository* compare_repository = nullptr;

@@ -11,6 +11,7 @@ namespace sevenfold::files {
 using internal::Batch;
 
 RestoreResult restore(const repository::Repository& repository, const RestoreOptions& options) {
+    const bool is_new = os::is_absent_or_empty(options.target);
     internal::RestoreReport report(options);
     internal::Target target(options, report);
     // One batch waits while one is planned and one is written: see the memory bound in restore.h.
@@ -38,7 +39,11 @@ RestoreResult restore(const repository::Repository& repository, const RestoreOpt
         }
         planning.wait();
     }
-    if (options.folder) target.finish_root(*options.folder);
+    // A folder that was there with other things in it stays what it is, unless all of it is to be
+    // as in the snapshot: it may be /tmp.
+    bool whole = options.select.takes_all() && (options.overwrite == Overwrite::always ||
+                                                options.overwrite == Overwrite::if_changed);
+    if (options.folder && (is_new || whole)) target.finish_root(*options.folder);
     return report.result();
 }
 

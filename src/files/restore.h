@@ -47,6 +47,7 @@ struct RestoreOptions {
     std::string target;  // made when it does not exist (mode 0700, as its missing parents)
     Id tree;             // whose entries the target shall hold: see repository::find_subtree
     // What the target itself shall be: owner, mode, times, attributes. Nothing: it is left as made.
+    // Applied to a target that was new or empty, and where everything is overwritten.
     std::optional<repository::Node> folder;
     Select select;  // paths begin at `tree`
     Overwrite overwrite = Overwrite::always;
@@ -64,6 +65,8 @@ struct RestoreOptions {
     // Called as they happen, one at a time, from any thread.
     std::function<void(const RestoreProblem&)> on_problem;
     std::function<void(const std::string& note)> on_note;  // left out on purpose: "x: a socket"
+    // Each entry that delete_extra removes, or would on a dry run; a folder stands for its content.
+    std::function<void(const std::string& path)> on_delete;
 };
 
 struct RestoreResult {

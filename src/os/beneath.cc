@@ -90,6 +90,31 @@ uint64_t remove_below(int dirfd, const char* name, dev_t device, std::string_vie
     return removed + 1;
 }
 
+uint64_t count_below(int dirfd, const char* name, dev_t device, std::string_view what, int depth) {
+    struct stat st {};
+    if (::fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        throw errno_error(fmt::format("stat {}", what));
+    if (!S_ISDIR(st.st_mode)) return 1;
+    if (st.st_dev != device)
+        throw Error(ErrorKind::refused,
+                    fmt::format("remove {}: another file system is mounted there", what));
+    if (depth > kMaxDepth) throw errno_error(fmt::format("count {}", what), ENAMETOOLONG);
+    UniqueFd fd(open_component(dirfd, name, O_RDONLY | O_DIRECTORY, 0));
+    if (!fd.valid()) throw errno_error(fmt::format("open {}", what));
+    uint64_t entries = 1;
+    for_each_entry(fd.get(), what, [&](const char* child) {
+        entries += count_below(fd.get(), child, device, what, depth + 1);
+    });
+    return entries;
+}
+
+dev_t device_of(int dirfd, std::string_view what) {
+    struct stat st {};
+    if (::fstatat(dirfd, "", &st, AT_EMPTY_PATH) != 0)
+        throw errno_error(fmt::format("stat {}", what));
+    return st.st_dev;
+}
+
 }  // namespace
 
 UniqueFd open_beneath(int root, const std::string& path, int flags, mode_t mode,
@@ -120,10 +145,11 @@ void for_each_entry(int dirfd, std::string_view what,
 }
 
 uint64_t remove_tree(int dirfd, const char* name, std::string_view what) {
-    struct stat st {};
-    if (::fstatat(dirfd, "", &st, AT_EMPTY_PATH) != 0)
-        throw errno_error(fmt::format("remove {}", what));
-    return remove_below(dirfd, name, st.st_dev, what, 0);
+    return remove_below(dirfd, name, device_of(dirfd, what), what, 0);
+}
+
+uint64_t count_tree(int dirfd, const char* name, std::string_view what) {
+    return count_below(dirfd, name, device_of(dirfd, what), what, 0);
 }
 
 bool is_absent_or_empty(const std::string& path) {

@@ -34,6 +34,9 @@ void for_each_entry(int dirfd, std::string_view what,
 // `what`; part may be gone by then. Returns how many entries it removed.
 uint64_t remove_tree(int dirfd, const char* name, std::string_view what);
 
+// How many entries remove_tree() would remove; throws as it does, and changes nothing.
+uint64_t count_tree(int dirfd, const char* name, std::string_view what);
+
 // True when there is no entry at `path`, or it is a folder without entries.
 bool is_absent_or_empty(const std::string& path);
 

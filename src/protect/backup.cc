@@ -28,7 +28,8 @@ using repository::Snapshot;
 struct Ready {
     size_t number;  // in the job's list
     std::unique_ptr<Lock> lock;
-    std::optional<Snapshot> parent;
+    std::optional<Snapshot> parent;  // to compare with
+    std::optional<Snapshot> newest;  // perhaps of a clock that was wrong
 };
 
 std::string host_of(const files::ArchiveOptions& options) {
@@ -48,22 +49,29 @@ std::vector<std::string> paths_of(const files::ArchiveOptions& options) {
     return paths;
 }
 
-std::optional<Snapshot> find_parent(const Repository& repository, const BackupOptions& options) {
-    if (!options.parent.empty())
-        return repository::find_snapshot(repository, options.parent, {}).snapshot;
+// Snapshots of the same host and paths: the newest to compare with, and the newest of all, whose
+// time may be in the future because a clock was wrong.
+struct Earlier {
+    std::optional<Snapshot> parent, newest;
+};
+
+Earlier find_earlier(const Repository& repository, const BackupOptions& options) {
+    Earlier out;
     Time now = options.archive.time.value_or(Clock::system().now());
     std::string host = host_of(options.archive);
     std::vector<std::string> paths = paths_of(options.archive);
     std::vector<Error> damaged;
-    std::optional<Snapshot> newest;
     for (Snapshot& snapshot : repository::load_snapshots(repository, &damaged)) {
         std::vector<std::string> its = snapshot.paths;
         std::sort(its.begin(), its.end());
-        if (snapshot.hostname == host && its == paths && snapshot.time <= now)
-            newest = std::move(snapshot);
+        if (snapshot.hostname != host || its != paths) continue;
+        if (snapshot.time <= now) out.parent = snapshot;
+        out.newest = std::move(snapshot);
     }
     for (const Error& error : damaged) log_warning("{}", error.message());
-    return newest;
+    if (!options.parent.empty())
+        out.parent = repository::find_snapshot(repository, options.parent, {}).snapshot;
+    return out;
 }
 
 Ready prepare(const JobPlace& place, size_t number, const BackupOptions& options) {
@@ -71,9 +79,11 @@ Ready prepare(const JobPlace& place, size_t number, const BackupOptions& options
     repository::LockOptions lock{.mode = repository::LockMode::shared,
                                  .retry_for = options.retry_lock,
                                  .stop = options.archive.stop};
-    Ready ready{number, std::make_unique<Lock>(repository, lock), std::nullopt};
+    Ready ready{number, std::make_unique<Lock>(repository, lock), {}, {}};
     // Snapshots before the index: what they need is then in it.
-    ready.parent = find_parent(repository, options);
+    Earlier earlier = find_earlier(repository, options);
+    ready.parent = std::move(earlier.parent);
+    ready.newest = std::move(earlier.newest);
     repository.load_index();
     return ready;
 }
@@ -126,7 +136,7 @@ void guard(const std::vector<Ready>& ready, const std::vector<JobPlace>& places,
     }
     bool too_few = options.guard_against_empty && files < enough;
     if (too_few && std::ranges::any_of(ready, [&](const Ready& r) {
-            return r.parent && had_files(*places[r.number].repository, *r.parent);
+            return r.newest && had_files(*places[r.number].repository, *r.newest);
         })) {
         std::string state = !any_exists ? "does not exist"
                             : files == 0
@@ -143,12 +153,12 @@ void guard(const std::vector<Ready>& ready, const std::vector<JobPlace>& places,
                     "Check the path; nothing was backed up.");
 }
 
+// Of the source and of the places it is meant for, whether they can be reached today or not.
 std::string journal_path(const std::vector<JobPlace>& places, const BackupOptions& options) {
     if (options.state_dir.empty() || options.archive.dry_run) return {};
     std::string key = host_of(options.archive);
     for (const std::string& path : paths_of(options.archive)) key += '\0' + path;
-    for (const JobPlace& place : places)
-        if (place.repository) key += '\0' + place.repository->config().id.hex();
+    for (const JobPlace& place : places) key += '\0' + place.name;
     return options.state_dir + "/resume/" + crypto::sha256(as_bytes(key)).hex().substr(0, 32);
 }
 
@@ -171,10 +181,20 @@ ArchiveResult one_pass(const std::vector<Ready>& group, const std::vector<JobPla
                        files::ArchiveOptions options) {
     std::vector<ArchivePlace> archive_places;
     for (const Ready& r : group)
-        archive_places.push_back({places[r.number].name, places[r.number].repository.get(),
-                                  r.lock.get(),
-                                  r.parent ? std::optional(r.parent->id) : std::nullopt});
+        archive_places.push_back(
+            {places[r.number].name, places[r.number].repository.get(), r.lock.get(),
+             r.parent ? std::optional(r.parent->id) : std::nullopt, places[r.number].pack_target});
     return files::archive(archive_places, options);
+}
+
+// The first pass tells of the source; later ones only what else went wrong.
+void note_counts(ArchiveResult& all, const ArchiveResult& pass) {
+    if (all.places.empty()) {
+        all = pass;
+        return;
+    }
+    all.unreadable = std::max(all.unreadable, pass.unreadable);
+    all.changed_while_read = std::max(all.changed_while_read, pass.changed_while_read);
 }
 
 // Feeds a group of places that cut files alike: all at once, then those that fell behind each
@@ -195,15 +215,35 @@ void run_group(std::vector<Ready> group, const std::vector<JobPlace>& places,
         if (pass.places[i].state == PlaceResult::State::lagging)
             lagging.push_back(std::move(group[i]));
     }
-    result.archive = pass;
+    note_counts(result.archive, pass);
     for (Ready& late : lagging) {
-        const std::string name = places[late.number].name;
-        log_info("place {}: catching up", name);
-        size_t number = late.number;
+        PlaceResult& place = result.places[late.number];
+        log_info("place {}: catching up", place.name);
         std::vector<Ready> alone;
         alone.push_back(std::move(late));
-        result.places[number] = one_pass(alone, places, archive).places[0];
+        try {
+            ArchiveResult again = one_pass(alone, places, archive);
+            place = again.places[0];
+            note_counts(result.archive, again);
+        } catch (...) {  // what the other places have is theirs
+            place.state = PlaceResult::State::failed;
+            place.error = current_error();
+        }
     }
+}
+
+// An error of opening a place names it already.
+Error naming_place(const std::string& name, const Error& error) {
+    std::string prefix = "place " + name;
+    return error.message().starts_with(prefix) ? error : error.with_context(prefix);
+}
+
+[[noreturn]] void throw_no_place_works(const std::vector<PlaceResult>& places) {
+    CHECK(places[0].error);
+    if (places.size() == 1) throw *places[0].error;
+    for (size_t i = 1; i < places.size(); ++i)
+        log_error("{}", naming_place(places[i].name, *places[i].error).message());
+    throw naming_place(places[0].name, *places[0].error).with_context("no place works");
 }
 
 }  // namespace
@@ -220,6 +260,9 @@ bool BackupResult::saved_somewhere() const {
 
 int BackupResult::exit_code() const {
     if (!saved_everywhere()) {
+        for (const PlaceResult& place : places)
+            if (place.error && place.error->kind() == ErrorKind::interrupted)
+                return sevenfold::exit_code(ErrorKind::interrupted);
         // With a single place its own reason decides: locked, no space, ….
         for (const PlaceResult& place : places)
             if (place.error && !saved_somewhere()) return sevenfold::exit_code(place.error->kind());
@@ -246,18 +289,22 @@ BackupResult back_up(const std::vector<JobPlace>& places, const BackupOptions& o
     std::vector<Ready> ready;
     for (auto& place : prepared)
         if (place) ready.push_back(std::move(*place));
-    if (ready.empty()) {
-        CHECK(result.places[0].error);
-        if (places.size() == 1) throw *result.places[0].error;
-        throw result.places[0].error->with_context(
-            fmt::format("no place works; place {}", places[0].name));
-    }
+    if (ready.empty()) throw_no_place_works(result.places);
     guard(ready, places, options);
     std::map<repository::Polynomial, std::vector<Ready>> groups;
     for (Ready& place : ready)
         groups[places[place.number].repository->config().chunker_polynomial].push_back(
             std::move(place));
-    for (auto& [polynomial, group] : groups) run_group(std::move(group), places, options, result);
+    for (auto& [polynomial, group] : groups) {
+        std::vector<size_t> numbers;
+        for (const Ready& place : group) numbers.push_back(place.number);
+        try {
+            run_group(std::move(group), places, options, result);
+        } catch (...) {
+            if (!result.saved_somewhere()) throw;
+            for (size_t number : numbers) result.places[number].error = current_error();
+        }
+    }
     return result;
 }
 

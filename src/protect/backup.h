@@ -17,6 +17,7 @@ struct JobPlace {
     std::shared_ptr<repository::Repository>
         repository;  // shared with other jobs of the same command
     std::optional<Error> error;
+    size_t pack_target = 0;  // bytes; 0: as archive.writer says
 };
 
 struct BackupOptions {
@@ -37,10 +38,10 @@ struct BackupOptions {
 
 struct BackupResult {
     std::vector<files::PlaceResult> places;  // in the order given
-    files::ArchiveResult archive;            // of the pass that saved most
+    files::ArchiveResult archive;  // of the first pass; its counts of issues are the highest of all
     bool saved_everywhere() const;
     bool saved_somewhere() const;
-    // 0; 3 when items could not be read; 1 when a place failed.
+    // 0; 3 when items could not be read; 1 when a place failed; 130 when that was an interruption.
     int exit_code() const;
 };
 

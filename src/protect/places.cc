@@ -62,6 +62,7 @@ std::vector<JobPlace> open_places(const std::vector<const config::PlaceConfig*>&
     std::vector<JobPlace> out(places.size());
     parallel_for(places.size(), static_cast<unsigned>(places.size()), [&](size_t i) {
         out[i].name = places[i]->name;
+        out[i].pack_target = places[i]->pack_size;
         try {
             out[i].repository = open_place(*places[i], options);
         } catch (...) {

@@ -53,6 +53,11 @@ std::chrono::nanoseconds allowed_age(const config::FilesConfig& source) {
     return 2 * source.every + std::chrono::minutes(10);
 }
 
+std::string this_host() {
+    char host[256] = {};
+    return gethostname(host, sizeof host - 1) == 0 ? host : "";
+}
+
 bool is_from_future(const Snapshot& snapshot, const Time& now) {
     return snapshot.time > now.plus(std::chrono::minutes(10));
 }
@@ -66,12 +71,11 @@ const Snapshot* newest_of(const std::vector<Snapshot>& snapshots, const Time& no
 
 std::vector<Snapshot> snapshots_of(const config::FilesConfig& source,
                                    const repository::Repository& repository,
-                                   std::vector<Error>* damaged) {
-    char host[256] = {};
-    gethostname(host, sizeof host - 1);
+                                   std::vector<Error>* damaged, const std::string& host) {
+    const std::string wanted = host.empty() ? this_host() : host;
     std::vector<Snapshot> out;
     for (Snapshot& snapshot : repository::load_snapshots(repository, damaged))
-        if (snapshot.hostname == host && snapshot.paths.size() == 1 &&
+        if (snapshot.hostname == wanted && snapshot.paths.size() == 1 &&
             snapshot.paths[0] == source.path)
             out.push_back(std::move(snapshot));
     return out;

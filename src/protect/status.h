@@ -50,11 +50,13 @@ std::chrono::nanoseconds allowed_age(const config::FilesConfig& source);
 Status get_status(const config::AppConfig& config, const std::vector<JobPlace>& places,
                   catalog::Catalog* catalog, const Time& now);
 
-// The snapshots of a source on this host, oldest first. Damaged ones throw, unless `damaged` is
-// given: then they are collected there.
+std::string this_host();
+// The snapshots of a source on a host (empty: this one), oldest first. Damaged ones throw, unless
+// `damaged` is given: then they are collected there.
 std::vector<repository::Snapshot> snapshots_of(const config::FilesConfig& source,
                                                const repository::Repository& repository,
-                                               std::vector<Error>* damaged = nullptr);
+                                               std::vector<Error>* damaged = nullptr,
+                                               const std::string& host = {});
 
 // Later than the clocks of two machines may differ: a clock was wrong when it was made.
 bool is_from_future(const repository::Snapshot& snapshot, const Time& now);

@@ -204,6 +204,17 @@ Id Repository::save_unpacked(FileType type, ByteView json) const {
 
 void Repository::remove(FileType type, const Id& id) const { impl_->backend->remove({type, id}); }
 
+std::vector<IndexedPack> Repository::load_index_file(const Id& id) const {
+    Bytes json = load_unpacked(FileType::index, id);
+    std::vector<IndexedPack> packs;
+    try {
+        decode_index(json, [&](IndexedPack&& pack) { packs.push_back(std::move(pack)); });
+    } catch (const Error& error) {
+        throw error.with_context(FileName{FileType::index, id}.display());
+    }
+    return packs;
+}
+
 void Repository::load_index(std::vector<Error>* damaged, Progress* progress) {
     auto files = impl_->backend->list_all(FileType::index);
     Index fresh;
@@ -212,17 +223,13 @@ void Repository::load_index(std::vector<Error>* damaged, Progress* progress) {
     unsigned workers = std::max(cpu_count(), impl_->backend->capabilities().connections);
     parallel_for(files.size(), workers, [&](size_t i) {
         try {
-            Bytes json = load_unpacked(FileType::index, files[i].id);
-            std::vector<IndexedPack> packs;
-            decode_index(json, [&](IndexedPack&& pack) { packs.push_back(std::move(pack)); });
-            for (const IndexedPack& pack : packs) fresh.append(pack);
+            for (const IndexedPack& pack : load_index_file(files[i].id)) fresh.append(pack);
         } catch (const Error& error) {
             bool is_damage =
                 error.kind() == ErrorKind::corrupt || error.kind() == ErrorKind::not_found;
-            Error named = error.with_context(FileName{FileType::index, files[i].id}.display());
-            if (!damaged || !is_damage) throw named;
+            if (!damaged || !is_damage) throw;
             std::lock_guard lock(mutex);
-            damaged->push_back(named);
+            damaged->push_back(error);
         }
         if (progress) ++progress->items_done;
     });

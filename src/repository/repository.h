@@ -106,6 +106,8 @@ class Repository {
 
   private:
     Repository();
+    std::vector<IndexedPack> load_index_file(const Id& id) const;
+
     struct Impl;
     std::unique_ptr<Impl> impl_;
     std::unique_ptr<Index> index_;

@@ -65,11 +65,13 @@ struct BlobWriter::Place {
     Place(WriterPlace target, const WriterOptions& writer_options)
         : info(std::move(target)),
           options(writer_options),
+          pack_target(info.pack_target != 0 ? info.pack_target : options.pack_target),
           connections(std::clamp(info.repository->backend().capabilities().connections, 1U, 8U)),
           queue(connections) {}
 
     WriterPlace info;
     const WriterOptions& options;
+    const size_t pack_target;
     const unsigned connections;
     BoundedQueue<PackBuilder::Finished> queue;  // connections packs
     std::vector<std::thread> uploaders;
@@ -226,7 +228,7 @@ struct BlobWriter::Shared {
         crypto::Cipher cipher(places[number]->info.repository->master_key());
         PackBuilder* into = nullptr;
         for (PackBuilder& builder : builders) {
-            if (into && into->fits(builder, options.pack_target)) {
+            if (into && into->fits(builder, places[number]->pack_target)) {
                 into->absorb(builder);
                 continue;
             }
@@ -317,7 +319,7 @@ struct BlobWriter::Worker::Impl {
         place.bytes_added += plaintext_size;
         place.bytes_packed +=
             builder.size() - before + (compressed ? kHeaderEntryCompressed : kHeaderEntryRaw);
-        if (builder.full(shared.options.pack_target)) finish(number, builder);
+        if (builder.full(place.pack_target)) finish(number, builder);
     }
 
     void finish(size_t number, PackBuilder& builder) {

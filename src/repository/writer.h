@@ -41,6 +41,7 @@ struct WriterPlace {
     std::string name;
     Repository* repository = nullptr;  // with its index loaded
     const Lock* lock = nullptr;        // may be null
+    size_t pack_target = 0;            // bytes; 0: as the options say
 };
 
 struct WriterStats {

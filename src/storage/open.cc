@@ -215,12 +215,11 @@ std::unique_ptr<Backend> open_backend(const Location& location, const BackendOpt
         backend = std::make_unique<LimitBackend>(std::move(backend), limits);
     if (options.retry_for.count() > 0) {
         // Operations that wait to be tried again must not hold a connection: retry is outermost.
-        backend = std::make_unique<RetryBackend>(
-            std::move(backend),
-            RetryOptions{.total = options.retry_for,
-                         .reach_within = options.reach_within,
-                         .seed = crypto::random_u64(),
-                         .stop = options.stop});
+        backend = std::make_unique<RetryBackend>(std::move(backend),
+                                                 RetryOptions{.total = options.retry_for,
+                                                              .reach_within = options.reach_within,
+                                                              .seed = crypto::random_u64(),
+                                                              .stop = options.stop});
     }
     return backend;
 }

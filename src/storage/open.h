@@ -50,7 +50,7 @@ struct BackendOptions {
     // sftp.command.
     std::string sftp_command;
     bool ssh_may_ask = false;  // ssh may ask for a password or passphrase on the terminal
-    std::stop_token stop;  // ends pauses between retries; what has begun may still be finished
+    std::stop_token stop;      // ends pauses between retries; what has begun may still be finished
     // No progress of a request for so long: the connection is given up.
     std::chrono::nanoseconds stall_timeout = std::chrono::seconds(60);
 };

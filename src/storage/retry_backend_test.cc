@@ -66,7 +66,7 @@ TEST_F(RetryTest, SendsTheWholeBodyAgain) {
 
 TEST_F(RetryTest, GivesUpWhenTheTimeIsUp) {
     faults_->fail_always(Operation::load, network_);
-    memory_.store(name_, body_);
+    retry_->store(name_, body_);  // it has answered once
     Error error = expect_error(ErrorKind::network, [&] { retry_->load(name_, 0, 1); });
     EXPECT_EQ(error.message(), "cut");
     nanoseconds total{};
@@ -76,6 +76,15 @@ TEST_F(RetryTest, GivesUpWhenTheTimeIsUp) {
     }
     EXPECT_LE(total, std::chrono::minutes(15));
     EXPECT_GE(total, std::chrono::minutes(13));
+}
+
+TEST_F(RetryTest, WhatHasNeverAnsweredIsGivenUpSoon) {
+    faults_->fail_always(Operation::load, network_);
+    expect_error(ErrorKind::network, [&] { retry_->load(name_, 0, 1); });
+    nanoseconds total{};
+    for (nanoseconds pause : clock_.pauses) total += pause;
+    EXPECT_LE(total, seconds(20));
+    EXPECT_GE(total, seconds(8));
 }
 
 TEST_F(RetryTest, FinalErrorsAreFinal) {

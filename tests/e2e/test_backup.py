@@ -116,8 +116,10 @@ class Daily(program.Case):
             self.assertSays(self.sevenfold(command, "--help"), "usage:", "examples:")
 
     def test_wrong_password(self):
+        self.app = app.App(self, name="locked", real_keys=True)
+        trees.make_small(self.app.source, count=5)
         self.app.backup()
-        self.write("app/secrets/far.password", "wrong\n")
+        self.write(self.app.password_file("far"), "wrong\n")
         os.chmod(self.app.password_file("far"), 0o600)
         result = self.app("backup", code=1)
         self.assertFailsWell(result, 1, "far", "password")

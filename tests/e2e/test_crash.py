@@ -9,7 +9,7 @@ import program
 import trees
 
 SEED = int(os.environ.get("SEVENFOLD_TEST_SEED", "20261122"))
-KILLS = 18
+KILLS, MOST_ROUNDS = 9, 60
 
 
 class Crash(program.Case):
@@ -27,28 +27,39 @@ class Crash(program.Case):
         rng = random.Random(SEED)
         print(f"SEVENFOLD_TEST_SEED={SEED}", flush=True)
         self.grow(0)
-        start = time.monotonic()
         self.app.backup()
-        whole = time.monotonic() - start
-        killed = 0
+        self.grow(1)  # the first backup is not like the later ones
+        whole = self.seconds_of_a_backup()
+        killed, step = 0, 1
         acknowledged = self.ids()
-        for step in range(1, KILLS + 1):
+        while killed < KILLS:
+            step += 1
+            self.assertLess(step, MOST_ROUNDS, f"seed {SEED}: hardly ever killed in time")
             self.grow(step)
+            start = time.monotonic()
             running = self.app.start("backup")
             try:
-                running.process.wait(rng.uniform(0, 1.1) * whole)
+                running.process.wait(rng.uniform(0, 1) * whole)
             except program.subprocess.TimeoutExpired:
                 running.send(signal.SIGKILL)
             result = running.finish()
-            killed += result.code == -signal.SIGKILL
-            if step % 6 == 0:
+            if result.code != -signal.SIGKILL:
+                self.assertCode(result, 0)
+                whole = time.monotonic() - start
+                continue
+            killed += 1
+            if killed % 3 == 0:
                 # Nothing that was there is gone, and the next backup goes through.
                 self.assertLessEqual(acknowledged, self.ids())
-                self.app.backup()
+                whole = self.seconds_of_a_backup()
                 acknowledged = self.ids()
                 self.app.check()
                 self.app.assert_restores()
-        self.assertGreaterEqual(killed, KILLS // 3, f"seed {SEED}: hardly ever killed in time")
+
+    def seconds_of_a_backup(self):
+        start = time.monotonic()
+        self.app.backup()
+        return time.monotonic() - start
 
     def ids(self):
         return {snapshot["id"] for place in self.app.places for snapshot in self.app.snapshots(place)}

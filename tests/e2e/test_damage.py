@@ -1,4 +1,5 @@
 """Damaged and truncated repository files: found, named, and everything else still comes back."""
+import json
 import os
 import re
 
@@ -68,6 +69,8 @@ class Damage(program.Case):
         self.assertEqual(len(self.app.snapshots("near")), 2)
 
     def test_the_key(self):
+        self.app = app.App(self, name="keys", real_keys=True)
+        self.near = self.app.repository("near")
         key, = self.files("keys")
         for how in self.HOW:
             with self.subTest(how=how):
@@ -133,6 +136,64 @@ class Damage(program.Case):
                                      os.path.basename(pack)[:8], hint=False)
                 repair()
         self.assert_far_still_restores()
+
+    def test_restoring_with_a_damaged_index(self):
+        """What the other index files list comes back; the rest is named, and so is the damage."""
+        path = min(self.files("index"), key=lambda file: os.stat(file).st_mtime_ns)
+        for how in ("flipped", "truncated", "empty", "garbage"):
+            with self.subTest(how=how):
+                repair = self.damage(path, how)
+                self.assert_restores_without("first", os.path.basename(path)[:8], self.path(how))
+                repair()
+        self.app.assert_restores(self.state)
+
+    def assert_restores_without(self, lost, damaged, target):
+        """All but `lost` comes back from near, by either command; both name what is damaged."""
+        expected = trees.without(self.state, paths=[b"", lost.encode()])
+        of_places = ["restore", "uploads", "--place", "near"]
+        of_repository = ["restore", "latest:" + self.app.source]
+        for number, (command, arguments) in enumerate(((self.app, of_places),
+                                                       (self.repo, of_repository))):
+            back = f"{target}-{number}"
+            result = command(*arguments, "--target", back, code=1)
+            self.assertSays(result, damaged, rf"\b{lost}\b")
+            found = trees.without(trees.describe(back), paths=[b"", lost.encode()])
+            trees.assert_same(self, expected, found, f"what is not damaged\n{result}")
+
+    def test_restoring_with_a_truncated_pack_of_trees(self):
+        """The folder whose tree it held is lost, what is beside it comes back."""
+        trees.write(self.app.source + "/folder/inside", b"in a folder")
+        self.app.backup()
+        trees.write(self.app.source + "/third", b"after it")  # a new tree of the source
+        self.app.backup()
+        self.state = trees.describe(self.app.source)
+        pack = self.pack_of(self.tree_of(self.app.source + "/folder"))
+        for size in (10, 0):
+            with self.subTest(size=size):
+                content = self.read(pack)
+                os.chmod(pack, 0o600)
+                os.truncate(pack, size)
+                self.assert_restores_without("folder", os.path.basename(pack)[:8],
+                                             self.path(f"of-{size}"))
+                self.write(pack, content)
+        self.app.assert_restores(self.state)
+
+    def tree_of(self, folder):
+        """The id of a folder's tree in the newest snapshot at near."""
+        restic = self.app.restic("near")
+        tree = restic.snapshots()[-1]["tree"]
+        for name in folder.strip("/").split("/"):
+            tree, = (node["subtree"] for node in restic.tree(tree) if node["name"] == name)
+        return tree
+
+    def pack_of(self, blob):
+        """The file of near in which a blob lies."""
+        for index in self.files("index"):
+            listed = json.loads(self.app.restic("near")("cat", "index", os.path.basename(index)).out)
+            for pack in listed["packs"]:
+                if any(entry["id"] == blob for entry in pack["blobs"]):
+                    return os.path.join(self.near, "data", pack["id"][:2], pack["id"])
+        return self.fail(f"no index lists {blob}")
 
     def test_a_backup_heals_what_it_can_read_again(self):
         pack = sorted(self.files("data"), key=os.path.getsize)[-1]

@@ -13,18 +13,20 @@ class Places(program.Case):
         super().setUp()
         self.app = app.App(self)
 
-    def assert_only_failed(self, broken, result, *patterns):
-        """The others have their snapshot; the exit code and status say who has not."""
+    def assert_only_failed(self, broken, result, reason, state):
+        """The others have their snapshot; backup and status say who has not, and why."""
         self.assertNotIn(result.code, (0, 3), str(result))
-        self.assertSays(result, rf"{broken}[^\n]*", *patterns)
+        self.assertSays(result, rf"{broken}[^\n]*{reason}")
         working = [place for place in self.app.places if place != broken]
         self.app.assert_restores(places=working)
         copies = self.app.copies(code=20 if len(working) < 2 else None)
-        self.assertTrue(copies[broken].get("error") or copies[broken].get("last_run_error") or
-                        copies[broken]["state"] != "good", copies)
+        self.assertEqual(copies[broken]["state"], state, copies)
+        said = copies[broken].get("error" if state == "unreachable" else "last_run_error", "")
+        self.assertRegex(said, f"(?i){reason}", copies)
         for place in working:
             self.assertEqual(copies[place]["state"], "good", copies)
-        self.assertSays(self.app("status", code=None), broken)
+        self.assertSays(self.app("status", code=None), rf"\b{broken}\s[^\n]*\b{state}\b",
+                        rf"uploads at {broken}: [^\n]*{reason}")
 
     def assert_catches_up(self):
         self.app.backup()
@@ -61,7 +63,7 @@ class Places(program.Case):
                 if result.code == 0:  # the estimate is some pages off: then it fitted
                     self.assertGreaterEqual(leave, needed - 12 * page)
                 else:
-                    self.assert_only_failed("far", result, "no space left")
+                    self.assert_only_failed("far", result, "no space left", "missing")
                 disk.release()
                 self.assert_catches_up()
 
@@ -86,12 +88,12 @@ class Places(program.Case):
 
     def test_either_place_may_be_the_full_one(self):
         trees.write(self.app.source + "/random", trees.random_bytes(6 << 20, 1))
-        for place in self.app.places:
+        for place, state in zip(self.app.places, ("missing", "good")):  # far has an older copy
             with self.subTest(place=place):
                 # Room for what is there and 2 MiB.
                 disk = self.disk(place, str(self.used(place) + (2 << 20)))
                 result = self.app("backup", code=None)
-                self.assert_only_failed(place, result, "no space left")
+                self.assert_only_failed(place, result, "no space left", state)
                 disk.resize("40m")
                 self.assert_catches_up()
                 self.write(f"app/source/after-{place}", trees.random_bytes(7 << 20, place))
@@ -112,7 +114,7 @@ class Places(program.Case):
         self.write("app/source/new", "new")
         os.rename(self.app.repository("far"), self.path("away"))
         result = self.app("backup", code=None)
-        self.assert_only_failed("far", result, "no repository")
+        self.assert_only_failed("far", result, "no repository", "unreachable")
         self.assertFalse(os.path.exists(self.app.repository("far")), "it is not made up for")
         os.rename(self.path("away"), self.app.repository("far"))
         self.assert_catches_up()
@@ -131,7 +133,7 @@ class Places(program.Case):
         disk = self.disk("near", "20m")
         program.run(["mount", "-o", "remount,ro", disk.path], self.env)
         result = self.app("backup", code=None)
-        self.assert_only_failed("near", result, "read-only")
+        self.assert_only_failed("near", result, "read-only", "missing")
         program.run(["mount", "-o", "remount,rw", disk.path], self.env)
         self.assert_catches_up()
 

@@ -32,13 +32,9 @@ class Interrupt(program.Case):
             self.assertEqual(self.count(self.app.repository(place), "locks"), 0)
         for place in self.app.places:
             self.app.edit(f'name = "{place}"\nupload_limit = "12MiB"', f'name = "{place}"')
-        # A file that was read is not read again: had it been, this change behind its times would
-        # be seen. Which files those are nobody says, so all of them are changed.
-        before = trees.describe(self.app.source)
         summary = self.app.backup()
         for place in self.app.places:
             self.assertLess(summary[place]["data_added"], (number - 10) * size, "sent again")
-        self.assertEqual(trees.differences(before, trees.describe(self.app.source)), [])
         self.app.check()
         self.app.assert_restores()
 
@@ -118,15 +114,7 @@ class Interrupt(program.Case):
         trees.make_small(self.app.source)
         self.app.backup()
         restic = self.app.restic("far")
-        locks = os.path.join(self.app.repository("far"), "locks")
-        for _ in range(10):
-            holder = program.Running(["restic", "check", "--no-cache"], restic.env)
-            self.addCleanup(holder.stop)
-            program.wait_for(lambda: self.count(locks) or not holder.alive(), "restic's lock")
-            holder.send(signal.SIGSTOP)
-            if holder.alive() and any(len(name) == 64 for name in os.listdir(locks)):
-                break
-            holder.stop()
+        holder = restic.stopped_with_its_lock()
         result = self.app("backup", "--retry-lock", "1s", code=None)
         self.assertFailsWell(result, 1, "far[^\n]*lock", hint=False)
         self.assertEqual(len(self.app.snapshots("near")), 2)

@@ -1,9 +1,12 @@
 """restore: whole, in part, at a time, in place; and what it refuses."""
 import os
+import re
+import shutil
 import stat
 import time
 
 import app
+import disks
 import program
 import trees
 
@@ -75,6 +78,43 @@ class Restore(program.Case):
         tomorrow = time.strftime("%Y-%m-%d %H:%M", time.gmtime(time.time() + 86400))
         trees.assert_same(self, states[2], self.app.restore("near", "--at", tomorrow))
 
+    def test_at_a_time_that_was_printed(self):
+        """Copied from `snapshots` or its JSON, in any zone, it means that very snapshot."""
+        for step in range(3):
+            self.write("app/source/file", f"version {step}")
+            self.app.backup()
+            second = int(time.time())
+            program.wait_for(lambda: int(time.time()) > second, "the next second")
+        for zone in ("UTC", "Asia/Kolkata"):
+            env = {"TZ": zone}
+            table = self.app("snapshots", "--place", "near", env=env).out
+            shown = re.findall(r"(?m)^\w{8}\s+(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\b", table)
+            lines = self.app("--json", "snapshots", "--place", "near", env=env).json()
+            exact = [line["time"] for line in lines if line.get("type") == "snapshot"]
+            self.assertEqual((len(shown), len(exact)), (3, 3), table)
+            for times in (shown, exact):
+                for step, at in enumerate(times):
+                    with self.subTest(zone=zone, at=at):
+                        target = self.path(f"at-{zone[:3]}-{at}")
+                        self.app("restore", "uploads", "--place", "near", "--target", target, "--at",
+                                 at, env=env)
+                        self.assertEqual(self.read(target + "/file"), b"version %d" % step)
+
+    def test_at_what_names_no_snapshot_or_several(self):
+        repo = ["repo", "-r", self.app.repository("near"), "-p", self.app.password_file("near")]
+        self.write("app/source/file", "x")
+        ids = []
+        while len({name[0] for name in ids}) == len(ids):  # two begin alike after 17 at most
+            self.sevenfold(*repo, "backup", self.app.source)
+            ids = [snapshot["id"] for snapshot in self.app.snapshots("near")]
+        digits = [name[0] for name in ids]
+        several = next(digit for digit in digits if digits.count(digit) > 1)
+        for at in ("", " ", several, "no such thing", "2026-13-45"):
+            for place in (["--place", "near"], []):
+                with self.subTest(at=at, place=place):
+                    self.assertFailsWell(self.restore("--at", at, *place, code=2), 2, "--at|begin")
+        self.assertFalse(os.path.exists(self.path("back")))
+
     def test_times_are_times_of_snapshots(self):
         """--time of repo backup stands for a clock: yesterday's snapshot is chosen by its time."""
         repo = ["repo", "-r", self.app.repository("near"), "-p", self.app.password_file("near")]
@@ -98,6 +138,34 @@ class Restore(program.Case):
         self.restore("--overwrite", "always", "--delete")
         self.assertFalse(os.path.exists(mine))
         trees.assert_same(self, self.app.source, self.path("back"))
+
+    def test_delete_alone_does_not_allow_a_target_that_is_not_empty(self):
+        trees.make_small(self.app.source, count=4)
+        self.app.backup()
+        mine = self.write("back/mine", "precious")
+        for arguments in (["--delete"], ["--delete", "--dry-run"]):
+            self.assertFailsWell(self.restore(*arguments, code=1), 1, "not empty", "--overwrite")
+        self.assertEqual(self.read(mine), b"precious")
+        self.assertEqual(os.listdir(self.path("back")), ["mine"])
+
+    def test_a_folder_that_is_there_keeps_its_owner_and_mode_where_nothing_is_overwritten(self):
+        self.write("app/source/f", "f")
+        self.write("app/source/sub/f", "f")
+        for folder in ("", "sub"):
+            os.chmod(os.path.join(self.app.source, folder), 0o700)
+        self.app.backup()
+        for name in ("back", "back/sub"):
+            os.mkdir(self.path(name), 0o755)
+            os.chmod(self.path(name), 0o2751)
+            os.chown(self.path(name), 1234, 5678)
+            self.write(name + "/mine", "mine")
+        self.restore("--overwrite", "never", "--include", "f")
+        for name in ("back", "back/sub"):
+            info = os.stat(self.path(name))
+            self.assertEqual((oct(info.st_mode & 0o7777), info.st_uid, info.st_gid),
+                             (oct(0o2751), 1234, 5678), name)
+            self.assertEqual(self.read(name + "/f"), b"f")
+            self.assertEqual(self.read(name + "/mine"), b"mine")
 
     def in_place(self):
         """A source, backed up, then damaged in every way."""
@@ -149,6 +217,23 @@ class Restore(program.Case):
         self.restore("--dry-run")
         self.assertFalse(os.path.exists(self.path("back")))
 
+    def test_dry_run_names_what_delete_would_remove(self):
+        self.in_place()
+        for name in ("surplus", "needless/inside"):
+            self.write(f"app/source/{name}", "not in the snapshot")
+        before = trees.describe(self.app.source)
+        arguments = ["--overwrite", "always", "--delete", "--dry-run"]
+        result = self.restore(*arguments, target=self.app.source)
+        named = [line for line in result.text.split("\n") if "would remove" in line]
+        self.assertSays(result, "surplus", "needless")
+        self.assertEqual({name for name in ("extra", "surplus", "needless", "same", "newer", "gone")
+                          if any(name in line for line in named)}, {"extra", "surplus", "needless"})
+        lines = self.app("--json", "restore", "uploads", "--target", self.app.source,
+                         *arguments).json()
+        for name in ("extra", "surplus", "needless"):
+            self.assertTrue(any(name in str(line.get("item")) for line in lines), lines)
+        trees.assert_same(self, before, self.app.source)
+
     def test_without_naming_a_place_the_first_that_works_is_taken(self):
         trees.make_small(self.app.source, count=6)
         self.app.backup()
@@ -156,6 +241,66 @@ class Restore(program.Case):
         result = self.restore()
         self.assertSays(result, "warning: .*near", "from far")
         trees.assert_same(self, self.app.source, self.path("back"))
+
+    def test_the_newest_snapshot_wins_wherever_it_is(self):
+        self.write("app/source/file", "old")
+        self.app.backup()
+        os.rename(self.app.repository("near"), self.path("away"))
+        self.write("app/source/file", "newest")
+        self.app("backup", code=1)
+        os.rename(self.path("away"), self.app.repository("near"))
+        self.assertSays(self.restore(), "from far")
+        trees.assert_same(self, self.app.source, self.path("back"))
+
+    def assert_target_refused(self, target, *arguments):
+        """Whatever --overwrite says; and nothing of the application is gone or changed."""
+        kept = self.path("kept")
+        if not os.path.exists(kept):
+            shutil.copytree(self.app.dir, kept, symlinks=True)
+        before = trees.without(trees.describe(self.app.dir), fields={"mtime"})
+        result = self.restore("--overwrite", "always", *arguments, target=target, code=None)
+        after = trees.without(trees.describe(self.app.dir), fields={"mtime"})
+        wrong = trees.differences(before, after)
+        if wrong:  # for the next one
+            shutil.rmtree(self.app.dir)
+            shutil.copytree(kept, self.app.dir, symlinks=True)
+        self.assertEqual(wrong, [], str(result))
+        self.assertIn(result.code, (1, 2), str(result))
+        self.assertFailsWell(result, result.code, re.escape(os.path.basename(target)))
+
+    def test_a_target_that_is_or_holds_or_lies_in_a_place_is_refused(self):
+        self.write("app/source/file", "x")
+        self.app.backup()
+        near, far = (self.app.repository(place) for place in self.app.places)
+        os.symlink(far, self.path("link"))
+        for target in (near, near + "/", near + "/data", far + "/new/folder", self.app.dir,
+                       self.path("link"), self.path("link", "new")):
+            for arguments in ([], ["--delete"]):
+                with self.subTest(target=target, arguments=arguments):
+                    self.assert_target_refused(target.rstrip("/"), *arguments)
+
+    def what_backups_need(self):
+        """The state folder, and where the configuration and the passwords lie, apart from places."""
+        self.write("app/source/file", "x")
+        for place in self.app.places:
+            self.app.url(place, self.path("places", place))
+            shutil.move(self.app.repository(place), self.path("places", place))
+        self.app.backup()
+        state = os.path.join(self.app.dir, "state")
+        self.assertTrue(os.listdir(state))
+        os.symlink(state, self.path("link"))
+        return self.app.dir, state, state + "/new", os.path.join(self.app.dir, "secrets"), \
+            self.path("link")
+
+    def test_a_target_with_the_state_the_configuration_or_passwords_is_refused(self):
+        for target in self.what_backups_need():
+            with self.subTest(target=target):
+                self.assert_target_refused(target)
+
+    def test_such_a_target_is_refused_with_delete(self):
+        for target in self.what_backups_need():
+            with self.subTest(target=target):
+                self.assert_target_refused(target, "--delete")
 
     def test_links_in_the_target_are_not_followed(self):
         self.write("app/source/folder/file", "content")
@@ -167,12 +312,19 @@ class Restore(program.Case):
         self.assertEqual(os.listdir(outside), [], str(result))
 
     def test_onto_a_full_disk(self):
-        import disks
         trees.write(os.path.join(self.app.source, "large"), trees.random_bytes(6 << 20, 1))
         self.app.backup()
         disk = disks.SmallDisk(self, self.path("disk"), "3m")
-        result = self.restore(target=disk.path + "/back", code=1)
-        self.assertFailsWell(result, 1, "no space left", hint=False)
+        for arguments in ([], ["--place", "far"]):
+            result = self.app("--json", "restore", "uploads", "--target", disk.path + "/back",
+                              *arguments, code=1)
+            error = result.json()[-1]
+            self.assertEqual((error["type"], error["exit_code"]), ("error", 1), str(result))
+            self.assertRegex(str(error), "(?i)no space left")
+            # Trying another place would help nothing, and must not hide the reason.
+            self.assertNotIn("not empty", result.text)
+            shutil.rmtree(disk.path + "/back")
+        self.restore(target=disk.path + "/back", code=1)
         disk.resize("20m")
         self.restore("--overwrite", "always", target=disk.path + "/back")
         trees.assert_same(self, self.app.source, disk.path + "/back")

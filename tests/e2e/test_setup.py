@@ -49,7 +49,7 @@ class Setup(program.Case):
             self.assertEqual(self.read(name), before[name], name)
 
     def test_init_repositories_makes_the_missing_ones_alike(self):
-        shop = app.App(self)
+        shop = app.App(self, real_keys=True)
         os.rename(shop.repository("far"), self.path("lost"))
         self.assertFailsWell(shop("backup", code=1), 1, "far", "no repository", "init --repositories")
         shop("init", "--repositories")
@@ -58,6 +58,33 @@ class Setup(program.Case):
                                  shop.restic(place)("cat", "config").out)[1]
                 for place in shop.places}
         self.assertEqual(cuts["near"], cuts["far"], "new places follow those there are")
+
+    def test_init_repositories_makes_a_new_place_with_its_password(self):
+        shop = app.App(self, real_keys=True)
+        trees.make_small(shop.source, count=4)
+        shop.backup()
+        with open(shop.config, "a", encoding="utf-8") as file:
+            file.write(f'\n[[place]]\nname = "third"\nurl = "{shop.repository("third")}"\n'
+                       'password_file = "secrets/third.password"\n')
+        result = shop("init", "--repositories")
+        self.assertIn(shop.password_file("third"), result.text)
+        self.assertEqual(stat.S_IMODE(os.stat(shop.password_file("third")).st_mode), 0o600)
+        secret = self.read(shop.password_file("third")).decode().strip()
+        self.assertGreaterEqual(len(secret), 24)
+        self.assertNotIn(secret, result.text)
+        shop.backup()
+        shop.check(["third"])
+        shop.assert_restores(places=["third"])
+
+    def test_init_repositories_makes_no_password_for_a_repository_that_is_there(self):
+        shop = app.App(self, real_keys=True)
+        before = {place: self.read(shop.password_file(place)) for place in shop.places}
+        os.unlink(shop.password_file("far"))
+        result = shop("init", "--repositories", code=None)
+        self.assertNotEqual(result.code, 0, str(result))
+        self.assertSays(result, "far", r"far\.password")
+        self.assertFalse(os.path.exists(shop.password_file("far")))
+        self.assertEqual(self.read(shop.password_file("near")), before["near"])
 
     def test_init_without_answers_says_what_is_missing(self):
         self.assertFailsWell(self.init("--name", "shop", code=2), 2, "no folder to protect")

@@ -1,6 +1,8 @@
 """A place on an SFTP server: the daily work, lost connections, a server that is down or is another."""
 import os
 import re
+import signal
+import socket
 
 import app
 import program
@@ -140,6 +142,46 @@ class Sftp(program.Case):
         self.assertTrue(os.listdir(near))
         self.app.check()
         self.app.assert_restores()
+
+    def assert_ends_soon(self, running):
+        """SIGTERM, as a service gets it: nothing is waited for any more."""
+        running.send(signal.SIGTERM)
+        program.wait_for(lambda: not running.alive(), "the backup ends", seconds=10)
+        self.assertFailsWell(running.finish(), 130, "interrupted", hint=False)
+
+    def test_terminated_while_the_server_is_down(self):
+        self.use(cut_after=[])
+        trees.write(self.app.source + "/random", trees.random_bytes(20 << 20, 1))
+        with self.subTest("from the beginning"):
+            self.proxy.refusing = True
+            running = self.app.start("backup")
+            program.wait_for(lambda: self.proxy.refused or not running.alive(), "it is refused")
+            self.assert_ends_soon(running)
+        with self.subTest("in the middle of an upload"):
+            self.proxy.refusing, self.proxy.refused = False, 0
+            self.app.set("far", 'upload_limit = "2MiB"')
+            running = self.app.start("backup")
+            locks = os.path.join(self.app.repository("far"), "locks")
+            program.wait_for(lambda: os.listdir(locks) or not running.alive(), "the place is locked")
+            self.proxy.refusing = True
+            self.proxy.cut_all()
+            program.wait_for(lambda: self.proxy.refused or not running.alive(), "it is refused")
+            self.assert_ends_soon(running)
+        self.proxy.refusing = False
+        self.app.edit('upload_limit = "2MiB"', 'upload_limit = "0"')
+        self.app.backup()
+        self.app.check()
+        self.app.assert_restores()
+
+    def test_terminated_while_the_server_does_not_answer(self):
+        trees.make_small(self.app.source, count=4)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.settimeout(60)
+            self.sshd.use(self.app, "far", silent.getsockname()[1])
+            running = self.app.start("backup")
+            client, _ = silent.accept()
+            with client:
+                self.assert_ends_soon(running)
 
     def test_secrets_are_not_shown(self):
         self.app.edit(f'url = "{self.app.repository("far")}"',

@@ -178,6 +178,43 @@ class Sources(program.Case):
         target = self.app.restore("far", "--path", "stable")
         trees.assert_same(self, trees.below(stable), trees.below(target))
 
+    def test_a_source_that_is_a_link_to_a_folder(self):
+        """As releases are switched: what the link leads to is saved under the source's own path."""
+        first, second = self.path("release1"), self.path("release2")
+        trees.make_small(first)
+        program.run(["cp", "-al", first, second], self.env)  # the same files
+        os.chmod(first, 0o2751)
+        os.rmdir(self.app.source)
+        os.symlink(first, self.app.source)
+        for summary in self.app.backup().values():
+            self.assertEqual(summary["files_new"], 40, summary)
+        self.assert_saved(first)
+        # The link leads elsewhere; most files are as they were.
+        trees.write(second + "/new", b"new")
+        os.unlink(self.app.source)
+        os.symlink("release2", self.path("relative"))
+        os.symlink(self.path("relative"), self.app.source)  # over another link
+        for summary in self.app.backup().values():
+            self.assertEqual((summary["files_new"], summary["files_changed"],
+                              summary["files_unmodified"]), (1, 0, 40), summary)
+        self.assert_saved(second)
+        shutil.rmtree(second)
+        self.assert_refused(1, "does not exist|leads nowhere|dangling", "source|mounted")
+        os.mkdir(second)
+        self.assert_refused(1, "empty", "--allow-empty")
+
+    def assert_saved(self, folder):
+        """What the source, a link, leads to comes back, from us and from restic."""
+        def of(path):
+            return trees.without(trees.describe(path), fields={"links"})
+
+        for place in self.app.places:
+            self.assertEqual(self.app.snapshots(place)[-1]["paths"], [self.app.source])
+            trees.assert_same(self, of(folder), of(self.app.restore(place)), f"{folder} and {place}")
+        restored = self.app.restic("near").restore() + self.app.source
+        trees.assert_same(self, of(folder), of(restored), f"{folder} and what restic restores")
+        self.app.check()
+
     def test_two_sources_one_of_which_fails(self):
         self.write("other/file", "x")
         with open(self.app.config, "a", encoding="utf-8") as file:
@@ -208,6 +245,20 @@ class Clock(program.Case):
         self.assertNotEqual(snapshots[last["id"]].get("parent"), future["id"])
         result = self.app("status", code=None)
         self.assertSays(result, "near.*(future|clock|ahead)")
+
+    def test_only_snapshots_from_the_future_and_a_source_that_is_suddenly_empty(self):
+        """They are no snapshots to compare with, but they say that there were files."""
+        trees.make_small(self.app.source, count=6)
+        for place in self.app.places:
+            self.sevenfold("repo", "-r", self.app.repository(place), "-p",
+                           self.app.password_file(place), "backup", "--time",
+                           "2099-01-01 00:00:00", self.app.source)
+        shutil.rmtree(self.app.source)
+        os.mkdir(self.app.source)
+        self.assertFailsWell(self.app("backup", code=1), 1, "empty", "--allow-empty")
+        for place in self.app.places:
+            self.assertEqual(len(self.app.snapshots(place)), 1, "no new snapshot")
+        self.app.backup("--allow-empty")
 
     def test_a_clock_that_went_back(self):
         """Times of snapshots go backwards; nothing is lost, each restores."""

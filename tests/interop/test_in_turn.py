@@ -88,6 +88,7 @@ class InTurn(program.Case):
         self.assert_restores("latest", trees.describe(self.source))
 
     def test_keys_of_either_open_with_the_other(self):
+        self.restic.real_keys = True
         self.restic("init")
         self.repo("backup", self.source)
         second = self.secret("second", "zweites Paßwort")
@@ -105,7 +106,7 @@ class InTurn(program.Case):
     def test_our_locks_stop_restic_and_its_locks_stop_us(self):
         self.restic("init")
         self.repo("backup", self.source)
-        checking = self.restic_stopped_with_its_lock()
+        checking = self.restic.stopped_with_its_lock()
         result = self.repo("backup", self.source, "--allow-empty", code=11)
         self.assertFailsWell(result, 11, "lock", str(checking.process.pid))
         # A reader needs no lock that an exclusive one forbids, unless restic would take one.
@@ -116,29 +117,13 @@ class InTurn(program.Case):
         self.repo("unlock")
         self.repo("backup", self.source)
 
-    def locks(self):
-        folder = os.path.join(self.repository, "locks")
-        return [name for name in os.listdir(folder) if len(name) == 64]
-
-    def restic_stopped_with_its_lock(self):
-        """A check, whose lock is exclusive, that goes no further."""
-        for _ in range(10):
-            checking = program.Running(["restic", "check", "--no-cache"], self.restic.env)
-            self.addCleanup(checking.stop)
-            program.wait_for(lambda: self.locks() or not checking.alive(), "restic's lock is there")
-            checking.send(signal.SIGSTOP)
-            if checking.alive() and self.locks():
-                return checking
-            checking.stop()
-        self.fail("restic was never caught with its lock")
-
     def test_restic_waits_for_our_backup(self):
         self.restic("init")
         trees.write(self.source + "/large", trees.random_bytes(60 << 20, 1))
         ours = self.start("repo", "-r", self.repository, "-p", self.password, "backup",
-                          "--limit-upload", "2000", self.source)
-        program.wait_for(self.locks, "our lock is there")
-        ours.send(signal.SIGSTOP)
+                          "--limit-upload", "300", self.source)
+        program.wait_for(self.restic.locks, "our lock is there")
+        self.assertTrue(ours.freeze())
         refused = self.restic("prune", code=None)
         self.assertNotEqual(refused.code, 0)
         self.assertRegex(refused.text, "already locked", str(refused))
@@ -146,7 +131,7 @@ class InTurn(program.Case):
         ours.send(signal.SIGCONT)
         ours.send(signal.SIGINT)
         self.assertCode(ours.finish(), 130)
-        self.assertEqual(self.locks(), [])
+        self.assertEqual(self.restic.locks(), [])
         self.restic("prune")
 
 

@@ -10,9 +10,9 @@ import trees
 _templates = {}
 
 
-def _template(case, count):
+def _template(case, count, real_keys):
     """A folder made by `init`, with `count` places that are folders; once for each test program."""
-    if count not in _templates:
+    if (count, real_keys) not in _templates:
         holder = tempfile.TemporaryDirectory(prefix="sevenfold-template-")
         os.chmod(holder.name, 0o755)
         os.mkdir(os.path.join(holder.name, "source"))
@@ -21,18 +21,24 @@ def _template(case, count):
             places += ["--place", f"{name}@vendor-{name}={holder.name}/{name}"]
         case.sevenfold("-c", f"{holder.name}/sevenfold.toml", "init", "-y", "--name", "shop",
                        "--source", f"uploads={holder.name}/source", *places)
-        _templates[count] = holder
-    return _templates[count].name
+        for name in PLACES[:count] if not real_keys else ():
+            program.make_key_cheap(case, f"{holder.name}/{name}",
+                                   f"{holder.name}/secrets/{name}.password")
+        _templates[count, real_keys] = holder
+    return _templates[count, real_keys].name
 
 
 PLACES = ["near", "far", "third"]
 
 
 class App:
-    def __init__(self, case, places=2, name="app"):
+    """real_keys: the keys that `init` made, where they are the subject; else ones that open at
+    once."""
+
+    def __init__(self, case, places=2, name="app", real_keys=False):
         self.case = case
         self.dir = case.path(name)
-        template = _template(case, places)
+        template = _template(case, places, real_keys)
         shutil.copytree(template, self.dir)
         self.config = os.path.join(self.dir, "sevenfold.toml")
         self.source = os.path.join(self.dir, "source")
@@ -112,6 +118,7 @@ class App:
 def main():
     """Of each test program: its tests, and the templates removed at the end."""
     program.binary()
+    program.cheap_key()
     try:
         import unittest
         unittest.main(verbosity=2)

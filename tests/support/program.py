@@ -25,6 +25,21 @@ def binary():
     return os.path.abspath(path)
 
 
+def cheap_key():
+    """The tool of cheap_key.cc."""
+    path = os.environ.get("SEVENFOLD_CHEAP_KEY", "")
+    if not os.access(path, os.X_OK):
+        raise SystemExit("set SEVENFOLD_CHEAP_KEY to the tool that the target cheap_key builds")
+    return os.path.abspath(path)
+
+
+def make_key_cheap(case, repository, password_file):
+    """Opening the repository costs no time from now on; for tests that are not about keys."""
+    done = run([cheap_key(), repository, password_file], case.env)
+    if done.code != 0:
+        case.fail(f"the key could not be made cheap\n{done}")
+
+
 def environment(home, **extra):
     """What commands see: PATH and the sanitizers' options of the outside, everything else ours."""
     kept = {name: value for name, value in os.environ.items()
@@ -34,6 +49,14 @@ def environment(home, **extra):
                 GOMAXPROCS="2", GOGC="50")
     kept.update(extra)
     return kept
+
+
+def json_lines(text):
+    """Lines end with a newline only: other separators may stand in names."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return [json.loads(line) for line in lines]
 
 
 class Result:
@@ -49,7 +72,7 @@ class Result:
 
     def json(self):
         """The objects of --json, one a line; fails on a line that is none."""
-        return [json.loads(line) for line in self.out.splitlines()]
+        return json_lines(self.out)
 
     def __str__(self):
         words = " ".join(os.fsdecode(word) for word in self.argv)
@@ -88,6 +111,24 @@ class Running:
     def send(self, number):
         if self.alive():
             self.process.send_signal(number)
+
+    def freeze(self):
+        """Stops it where it is, until SIGCONT; False when it has ended instead."""
+        self.send(signal.SIGSTOP)
+        wait_for(lambda: not self.alive() or self.states() == {"T"}, "it stands still")
+        return self.alive()
+
+    def states(self):
+        """Of its threads: R, S, T, …; nothing when it has just ended."""
+        found = set()
+        try:
+            folder = f"/proc/{self.process.pid}/task"
+            for thread in os.listdir(folder):
+                with open(f"{folder}/{thread}/stat", encoding="utf-8", errors="replace") as file:
+                    found.add(file.read().rpartition(")")[2].split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            return set()
+        return found
 
     def finish(self, timeout=TIMEOUT):
         self.process.wait(timeout)

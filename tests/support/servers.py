@@ -119,13 +119,19 @@ class Proxy:
     def __init__(self, case, target_port, cut_after=()):
         self.target_port, self.plan = target_port, list(cut_after)
         self.refusing = False
-        self.connections = self.cuts = 0
+        self.connections = self.cuts = self.refused = 0
         self.lock = threading.Lock()
-        self.sockets = set()
+        self.sockets = {}  # socket -> how many threads still use it
+        self.threads = []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.spawn(self.accept)
         case.addCleanup(self.close)
+
+    def spawn(self, target, *arguments):
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self.threads.append(thread)
+        thread.start()
 
     def accept(self):
         while True:
@@ -135,6 +141,7 @@ class Proxy:
                 return
             if self.refusing:
                 client.close()
+                self.refused += 1
                 continue
             try:
                 server = socket.create_connection(("127.0.0.1", self.target_port))
@@ -144,10 +151,10 @@ class Proxy:
             with self.lock:
                 self.connections += 1
                 cut = self.plan.pop(0) if self.plan else (None, 0)
-                self.sockets |= {client, server}
+                self.sockets |= {client: 2, server: 2}
             for direction, source, sink in (("up", client, server), ("down", server, client)):
                 limit = cut[1] if cut[0] == direction else None
-                threading.Thread(target=self.pump, args=(source, sink, limit), daemon=True).start()
+                self.spawn(self.pump, source, sink, limit)
 
     def pump(self, source, sink, limit):
         try:
@@ -161,23 +168,31 @@ class Proxy:
                     break
         except OSError:
             pass
-        for sock in (source, sink):
-            with self.lock:
-                self.sockets.discard(sock)
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            # Closed when nothing refers to it any more: the other direction still may.
+        with self.lock:
+            for sock in (source, sink):
+                self.end(sock)
+                self.sockets[sock] -= 1
+                if self.sockets[sock] == 0:  # the other direction does not use it any more either
+                    del self.sockets[sock]
+                    sock.close()
+
+    @staticmethod
+    def end(sock):
+        """Wakes who reads or writes it."""
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def cut_all(self):
         with self.lock:
             for sock in self.sockets:
-                try:
-                    sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
+                self.end(sock)
 
     def close(self):
+        self.end(self.listener)
+        self.threads[0].join()  # no more connections
         self.listener.close()
         self.cut_all()
+        for thread in self.threads:
+            thread.join()

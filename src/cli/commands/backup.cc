@@ -68,6 +68,7 @@ int back_up_source(Context& context, const config::FilesConfig& source, const Op
     job.archive.exclude = &exclude;
     job.archive.one_file_system = source.one_file_system;
     job.archive.tags = source.tags;
+    job.archive.follow_targets = true;
     job.archive.force = options.force;
     job.archive.dry_run = options.dry_run;
     job.archive.program_version = "sevenfold " SEVENFOLD_VERSION;
@@ -79,7 +80,6 @@ int back_up_source(Context& context, const config::FilesConfig& source, const Op
     else
         throw Error(ErrorKind::usage, "--retry-lock: not a duration", "Write it like 5m.");
     auto place_configs = protect::places_of(config, source);
-    job.archive.writer.pack_target = place_configs.at(0)->pack_size;
     auto places =
         protect::open_places(place_configs, {config.app.state_dir + "/cache", context.stop()});
     Time started = context.clock().now();

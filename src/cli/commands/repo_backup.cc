@@ -125,8 +125,11 @@ int backup(Context& context, const RepoOptions& repo, const Options& options) {
             throw Error(ErrorKind::usage, "--retry-lock: not a duration", "Write it like 5m.");
         job.retry_lock = std::chrono::duration_cast<std::chrono::milliseconds>(*wait);
     }
+    std::shared_ptr<repository::Repository> repository = open_repository(context, repo);
     std::vector<protect::JobPlace> places;
-    places.push_back({"repository", open_repository(context, repo), std::nullopt});
+    places.push_back({.name = "repository " + repository->config().id.hex().substr(0, 10),
+                      .repository = repository,
+                      .error = {}});
     BackupOutput output(context, "");
     output.attach(archive);
     protect::BackupResult result = protect::back_up(places, job);

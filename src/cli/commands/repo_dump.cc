@@ -60,7 +60,7 @@ int dump(Context& context, const RepoOptions& repo, const Options& options) {
     auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
     auto spec =
         repository::find_snapshot(*repository, options.snapshot, options.snapshots.filter());
-    repository->load_index();
+    load_readable_index(*repository);  // what is missing shows when it is wanted
     Id root = repository::find_subtree(*repository, spec.snapshot.tree, spec.subfolder);
     std::string path = clean(options.path);
     if (options.target.empty()) {

@@ -147,12 +147,14 @@ int find(Context& context, const RepoOptions& repo, const Options& options) {
         throw Error(ErrorKind::usage, "--pack cannot be used together with --blob or --tree");
     auto repository = open_repository(context, repo);
     auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
-    auto snapshots = select_snapshots(*repository, options.snapshots, options.filter.filter());
+    auto snapshots =
+        select_snapshots(*repository, options.snapshots, options.filter.filter(), true);
     std::reverse(snapshots.begin(), snapshots.end());  // newest first
-    repository->load_index();
-    if (options.blob || options.tree || options.pack)
-        return find_blobs(context, *repository, options, snapshots);
-    return find_files(context, *repository, options, snapshots);
+    bool whole = load_readable_index(*repository);
+    int code = options.blob || options.tree || options.pack
+                   ? find_blobs(context, *repository, options, snapshots)
+                   : find_files(context, *repository, options, snapshots);
+    return whole ? code : std::max(code, exit_code(ErrorKind::corrupt));
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ int ls(Context& context, const RepoOptions& repo, const Options& options) {
     auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
     auto spec =
         repository::find_snapshot(*repository, options.snapshot, options.snapshots.filter());
-    repository->load_index();
+    bool whole = load_readable_index(*repository);
     Id root = repository::find_subtree(*repository, spec.snapshot.tree, spec.subfolder);
 
     Terminal& terminal = context.terminal();
@@ -80,7 +80,7 @@ int ls(Context& context, const RepoOptions& repo, const Options& options) {
         terminal.error(error.with_context(path.empty() ? "/" : path));
     };
     repository::walk_paths(*repository, root, "", visitor, context.stop());
-    return damaged ? exit_code(ErrorKind::corrupt) : 0;
+    return damaged || !whole ? exit_code(ErrorKind::corrupt) : 0;
 }
 
 }  // namespace

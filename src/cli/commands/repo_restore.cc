@@ -2,7 +2,9 @@
 #include "cli/commands.h"
 #include "cli/repo_options.h"
 #include "cli/restore_output.h"
+#include "cli/snapshot_options.h"
 #include "repository/snapshot.h"
+#include "storage/open.h"
 
 namespace sevenfold::cli {
 namespace {
@@ -24,13 +26,19 @@ std::vector<std::string> split_tags(const std::string& list) {
 }
 
 int restore(Context& context, const RepoOptions& repo, const Options& options) {
+    RestoreArguments arguments = options.restore;
+    storage::Location location = storage::parse_location(repository_url(repo));
+    if (location.driver == storage::Location::Driver::local)
+        arguments.keep_out.push_back({location.path, "the repository", false});
+    check_restore_target(arguments);
     auto repository = open_repository(context, repo);
     auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
     repository::SnapshotFilter filter{.hosts = options.hosts, .paths = options.paths};
     for (const std::string& list : options.tags) filter.tag_lists.push_back(split_tags(list));
     auto spec = repository::find_snapshot(*repository, options.snapshot, filter);
-    repository->load_index();
-    return run_restore(context, *repository, spec.snapshot, spec.subfolder, options.restore);
+    bool whole = load_readable_index(*repository);
+    int code = run_restore(context, *repository, spec.snapshot, spec.subfolder, arguments);
+    return whole ? code : std::max(code, 1);
 }
 
 }  // namespace

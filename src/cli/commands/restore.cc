@@ -1,42 +1,67 @@
 // restore: a source as it was, from any of its places.
+#include <set>
+
 #include "cli/commands.h"
 #include "cli/restore_output.h"
+#include "cli/snapshot_options.h"
+#include "config/document.h"
 #include "core/log.h"
 #include "protect/places.h"
 #include "protect/status.h"
+#include "repository/lock.h"
 
 namespace sevenfold::cli {
 namespace {
 
 struct Options {
-    std::string source, at = "latest", place, path;
+    std::string source, at = "latest", place, path, host;
     RestoreArguments restore;
 };
 
 using repository::Snapshot;
 
-// "2026-11-20", "2026-11-20 12:00", "2026-11-20 12:00:00" in the local zone; a day means its end.
+// "2026-11-20", "2026-11-20 12:00", "2026-11-20 12:00:00" in the local zone, until its end, as
+// `snapshots` shows times without fractions; or RFC 3339, as --json has it.
 std::optional<Time> parse_time(const std::string& text) {
     for (const char* format : {"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"}) {
         tm fields{};
         const char* end = strptime(text.c_str(), format, &fields);
         if (end == nullptr || *end != 0) continue;
         fields.tm_isdst = -1;
-        if (std::string_view(format) == "%Y-%m-%d") fields.tm_mday += 1;
-        return Time{mktime(&fields), 0, 0};
+        std::string_view given = format;
+        if (given == "%Y-%m-%d") fields.tm_mday += 1;
+        if (given == "%Y-%m-%d %H:%M") fields.tm_min += 1;
+        if (given == "%Y-%m-%d %H:%M:%S") fields.tm_sec += 1;
+        return Time{mktime(&fields) - 1, 999'999'999, 0};
     }
-    return std::nullopt;
+    try {
+        return parse_rfc3339(text);
+    } catch (const Error&) {
+        return std::nullopt;
+    }
 }
 
-// The newest snapshot, the newest that is not younger than wanted, or the one named.
+// The newest snapshot, the newest that is not younger than wanted, or the one named. Throws usage
+// when `at` is neither or names several.
 const Snapshot* choose(const std::vector<Snapshot>& snapshots, const std::string& at,
                        const Time& now) {
     if (at == "latest") return protect::newest_of(snapshots, now);
     const Snapshot* found = nullptr;
-    std::optional<Time> until = parse_time(at);
+    if (auto until = parse_time(at)) {
+        for (const Snapshot& snapshot : snapshots)
+            if (snapshot.time <= *until) found = &snapshot;
+        return found;
+    }
+    bool is_id = at.size() >= 4 && at.find_first_not_of("0123456789abcdef") == at.npos;
+    if (!is_id)
+        throw Error(ErrorKind::usage, fmt::format("--at \"{}\": neither a time nor an id", at),
+                    "Write '2026-11-20 12:00', or at least 4 digits of a snapshot's id.");
     for (const Snapshot& snapshot : snapshots) {
-        bool taken = until ? snapshot.time <= *until : snapshot.id.hex().starts_with(at);
-        if (taken) found = &snapshot;
+        if (!snapshot.id.hex().starts_with(at)) continue;
+        if (found)
+            throw Error(ErrorKind::usage, fmt::format("several snapshots' ids begin with {}", at),
+                        "Give more digits of the id.");
+        found = &snapshot;
     }
     return found;
 }
@@ -45,7 +70,35 @@ struct Candidate {
     const config::PlaceConfig* place;
     std::shared_ptr<repository::Repository> repository;
     Snapshot snapshot;
+    std::unique_ptr<repository::Lock> lock;  // null where locking is not possible
 };
+
+// So that nobody removes what is being read. A place that may only be read cannot be locked, and
+// one that somebody else works on exclusively must not stop a recovery: the data is immutable.
+std::unique_ptr<repository::Lock> try_lock(Context& context, const config::PlaceConfig& place,
+                                           const repository::Repository& repository) {
+    try {
+        return std::make_unique<repository::Lock>(repository,
+                                                  repository::LockOptions{.stop = context.stop()});
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::interrupted) throw;
+        log_warning("place {} is read without a lock: {}", place.name, error.message());
+        return nullptr;
+    }
+}
+
+// On a new machine the snapshots are those of the old one's name.
+std::string no_snapshot_hint(const config::FilesConfig& source,
+                             const repository::Repository& repository, const Options& options) {
+    std::set<std::string> hosts;
+    std::vector<Error> damaged;
+    for (const Snapshot& snapshot : repository::load_snapshots(repository, &damaged))
+        if (snapshot.paths == std::vector{source.path}) hosts.insert(snapshot.hostname);
+    hosts.erase(options.host.empty() ? protect::this_host() : options.host);
+    if (hosts.empty()) return "`sevenfold snapshots` lists what there is.";
+    return fmt::format("It has some of other hosts: use --host {}.",
+                       fmt::join(hosts, " or --host "));
+}
 
 // What the places offer, the best first: the newest snapshot, and of equal ones that of the place
 // named first in the configuration. Throws the last reason when none has any.
@@ -65,8 +118,10 @@ std::vector<Candidate> candidates(Context& context, const config::FilesConfig& s
     for (size_t i = 0; i < places.size(); ++i) {
         try {
             if (opened[i].error) throw *opened[i].error;
+            auto lock = try_lock(context, *places[i], *opened[i].repository);
             std::vector<Error> damaged;
-            auto snapshots = protect::snapshots_of(source, *opened[i].repository, &damaged);
+            auto snapshots =
+                protect::snapshots_of(source, *opened[i].repository, &damaged, options.host);
             for (const Error& error : damaged)
                 log_warning("place {}: {}", places[i]->name, error.message());
             const Snapshot* snapshot = choose(snapshots, options.at, context.clock().now());
@@ -74,10 +129,11 @@ std::vector<Candidate> candidates(Context& context, const config::FilesConfig& s
                 throw Error(ErrorKind::not_found,
                             fmt::format("place {} has no snapshot of {} for \"{}\"",
                                         places[i]->name, source.name, options.at),
-                            "`sevenfold snapshots` lists what there is.");
-            out.push_back({places[i], opened[i].repository, *snapshot});
+                            no_snapshot_hint(source, *opened[i].repository, options));
+            out.push_back({places[i], opened[i].repository, *snapshot, std::move(lock)});
         } catch (const Error& error) {
-            if (error.kind() == ErrorKind::interrupted) throw;
+            bool ours = error.kind() == ErrorKind::interrupted || error.kind() == ErrorKind::usage;
+            if (ours) throw;
             problems.push_back(error);
         }
     }
@@ -89,33 +145,61 @@ std::vector<Candidate> candidates(Context& context, const config::FilesConfig& s
     return out;
 }
 
-// Something is wrong with the place, and another may do better.
-bool is_fault_of_place(const Error& error) {
-    return error.kind() != ErrorKind::usage && error.kind() != ErrorKind::refused &&
-           error.kind() != ErrorKind::interrupted;
+// Nothing that is kept here may be overwritten or deleted by what comes back.
+std::vector<KeepOut> keep_out(const config::LoadedConfig& loaded) {
+    std::vector<KeepOut> out;
+    for (const config::PlaceConfig& place : loaded.config.places) {
+        if (auto path = config::local_path(place.url))
+            out.push_back({*path, "place " + place.name, false});
+        if (!place.password_file.empty())
+            out.push_back({place.password_file, "the password of place " + place.name, true});
+    }
+    out.push_back({loaded.config.app.state_dir, "the state folder", true});
+    out.push_back({loaded.path, "the configuration", true});
+    return out;
+}
+
+// Another place has the same content, for going on where this one failed.
+const Candidate* twin_of(const std::vector<Candidate>& all, size_t number) {
+    for (size_t i = number + 1; i < all.size(); ++i)
+        if (all[i].snapshot.tree == all[number].snapshot.tree) return &all[i];
+    return nullptr;
 }
 
 int restore(Context& context, const Options& options) {
     const config::FilesConfig& source = context.config().source(options.source);
-    if (options.restore.target.empty())
-        throw Error(ErrorKind::usage, "no target given", "Say where to with --target DIR.");
+    RestoreArguments arguments = options.restore;
+    arguments.keep_out = keep_out(context.loaded());
+    check_restore_target(arguments);
     // The source's own folder becomes the target's content.
     std::string path = source.path;
     if (!options.path.empty()) path += "/" + options.path;
     std::vector<Candidate> all = candidates(context, source, options);
     for (size_t i = 0;; ++i) {
         const Candidate& candidate = all[i];
+        const Candidate* twin = twin_of(all, i);
         try {
-            candidate.repository->load_index();
+            bool whole = load_readable_index(*candidate.repository);
             context.terminal().note(fmt::format("restoring {} as of {} from {}",
                                                 printable(source.name),
                                                 to_display(in_local_zone(candidate.snapshot.time)),
                                                 printable(candidate.place->name)));
-            return run_restore(context, *candidate.repository, candidate.snapshot, path,
-                               options.restore);
+            int code =
+                run_restore(context, *candidate.repository, candidate.snapshot, path, arguments);
+            if (!whole) code = std::max(code, 1);
+            if (code != 0 && twin)
+                context.terminal().note(fmt::format(
+                    "hint: What is missing may be at place {}: run it again with --place "
+                    "{} --overwrite always.",
+                    printable(twin->place->name), printable(twin->place->name)));
+            return code;
         } catch (const Error& error) {
-            if (!is_fault_of_place(error) || i + 1 == all.size()) throw;
-            log_warning("{}", error.message());
+            // The place went away: another goes on with what is there already.
+            bool lost = error.kind() == ErrorKind::network || error.kind() == ErrorKind::timeout;
+            if (!lost || !twin) throw;
+            log_warning("place {}: {}", candidate.place->name, error.message());
+            if (arguments.overwrite.empty()) arguments.overwrite = "always";
+            i = static_cast<size_t>(twin - all.data()) - 1;
         }
     }
 }
@@ -132,6 +216,8 @@ void add_restore(CommandTree& tree) {
     command.argument("SOURCE", options->source, "the source's name")
         .option("--at", options->at, "TIME|SNAPSHOT", "the newest not after this time, or an id")
         .option("--place", options->place, "NAME", "from this place only")
+        .option("--host", options->host, "NAME",
+                "of the machine that made the snapshots (default: this one's)")
         .option("--path", options->path, "PATH", "only this folder inside the source");
     add_restore_arguments(command, options->restore);
     command.run([options](Context& context) { return restore(context, *options); });

@@ -12,10 +12,13 @@ namespace {
 
 // The mode that a new file begins with. Where nothing but the mode itself is to be set, it is the
 // final one, which saves a call for each file; else nobody but us may read it until it is right.
-mode_t first_mode(const repository::Node& node) {
+// What is written in several pieces may have to be opened again.
+mode_t first_mode(const FileEntry& file) {
+    const repository::Node& node = file.node;
     bool ours = node.uid == ::geteuid() && node.gid == ::getegid();
     if (!ours || !node.extended_attributes.empty()) return 0600;
-    return repository::permission_bits(node.mode) & 0777;
+    mode_t mode = repository::permission_bits(node.mode) & 0777;
+    return file.placement_count > 1 ? mode | 0200 : mode;
 }
 
 }  // namespace
@@ -28,7 +31,7 @@ OpenFiles::Handle OpenFiles::open_now(FileEntry& file, bool set_size) {
     if (create && file.clear_way) target_.clear_way(*file.folder, file.node.name);
     if (create) flags |= O_CREAT | O_EXCL;
     int fd;
-    do fd = ::openat(dir->get(), name, flags, create ? first_mode(file.node) : 0);
+    do fd = ::openat(dir->get(), name, flags, create ? first_mode(file) : 0);
     while (fd < 0 && errno == EINTR);
     if (fd < 0) throw errno_error("open " + target_.display(file.path()));
     auto handle = std::make_shared<os::UniqueFd>(fd);

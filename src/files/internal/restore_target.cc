@@ -180,8 +180,9 @@ void Target::delete_extra(const Folder& folder, const std::vector<Node>& keep) {
         bool known = it != keep.end() && it->name == name;
         if (known || !options_.select.choose("/" + path).take) return;
         try {
-            report_.deleted +=
-                options_.dry_run ? 1 : os::remove_tree(dir->get(), name, display(path));
+            report_.deleted += options_.dry_run ? os::count_tree(dir->get(), name, display(path))
+                                                : os::remove_tree(dir->get(), name, display(path));
+            if (options_.on_delete) options_.on_delete(path);
         } catch (const Error& error) {
             report_.problem(path, error);
         }

@@ -176,9 +176,11 @@ bool ScanDir::open() {
     const std::string name =
         dir->parent && !dir->parent->targets ? dir->parent->nodes[dir->slot].name : dir->path;
     int at = dir->parent ? dir->parent->entry_dirfd() : AT_FDCWD;
-    constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    dir->fd.reset(openat(at, name.c_str(), kFlags | O_NOATIME));
-    if (!dir->fd.valid() && errno == EPERM) dir->fd.reset(openat(at, name.c_str(), kFlags));
+    bool may_be_link =
+        run_state.options.follow_targets && dir->parent && dir->parent->targets != nullptr;
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (may_be_link ? 0 : O_NOFOLLOW);
+    dir->fd.reset(openat(at, name.c_str(), flags | O_NOATIME));
+    if (!dir->fd.valid() && errno == EPERM) dir->fd.reset(openat(at, name.c_str(), flags));
     if (dir->fd.valid()) return true;
     drop_entry(run_state, dir->parent, dir->slot, errno_error("open directory"));
     return false;
@@ -236,7 +238,8 @@ std::optional<Node> ScanDir::look_at(const std::string& name) {
     if (!target && exclude && (tags.excludes(name) || exclude->by_path(path))) return std::nullopt;
     struct stat st {};
     // A link on the way to a target is walked through, as opening the target's path would.
-    int flags = target && !target->whole ? 0 : AT_SYMLINK_NOFOLLOW;
+    bool follow = target && (!target->whole || run_state.options.follow_targets);
+    int flags = follow ? 0 : AT_SYMLINK_NOFOLLOW;
     if (fstatat(dir->entry_dirfd(), source.c_str(), &st, flags) != 0) {
         run_state.issue(path, errno_error("stat"), false);
         return std::nullopt;
