@@ -56,6 +56,17 @@ TEST(Time, PlusCarriesNanoseconds) {
     EXPECT_EQ(t.plus(-950ms), (Time{9, 950'000'000, 0}));
 }
 
+TEST(Time, SinceSaturates) {
+    Time first = parse_rfc3339("0001-01-01T00:00:00Z"),
+         last = parse_rfc3339("9999-12-31T23:59:59Z");
+    EXPECT_EQ(last.since(first), std::chrono::nanoseconds::max());
+    EXPECT_EQ(first.since(last), std::chrono::nanoseconds::min());
+    EXPECT_EQ((Time{INT64_MAX, 0, 0}.since({INT64_MIN, 0, 0})), std::chrono::nanoseconds::max());
+    EXPECT_EQ((Time{INT64_MIN, 0, 0}.since({INT64_MAX, 0, 0})), std::chrono::nanoseconds::min());
+    EXPECT_EQ((Time{9'223'372'035, 999'999'999, 0}.since({})), 9'223'372'035'999'999'999ns);
+    EXPECT_EQ((Time{1, 0, 0}.since({2, 1, 0})), -1'000'000'001ns);
+}
+
 TEST(Units, SizesAndDurations) {
     EXPECT_EQ(parse_size("16MiB"), 16u << 20);
     EXPECT_EQ(parse_size("1.5k"), 1536u);

@@ -74,8 +74,12 @@ Time Time::plus(std::chrono::nanoseconds d) const {
 }
 
 std::chrono::nanoseconds Time::since(const Time& earlier) const {
-    return std::chrono::seconds(seconds - earlier.seconds) +
-           std::chrono::nanoseconds(nanoseconds - earlier.nanoseconds);
+    int64_t total = 0;
+    if (__builtin_sub_overflow(seconds, earlier.seconds, &total) ||
+        __builtin_mul_overflow(total, kBillion, &total) ||
+        __builtin_add_overflow(total, int64_t{nanoseconds} - earlier.nanoseconds, &total))
+        return *this < earlier ? std::chrono::nanoseconds::min() : std::chrono::nanoseconds::max();
+    return std::chrono::nanoseconds(total);
 }
 
 int64_t days_from_civil(int64_t year, int64_t month, int64_t day) {

@@ -24,6 +24,7 @@ struct Time {
     }
     bool operator==(const Time& o) const { return same_instant(o); }
     Time plus(std::chrono::nanoseconds d) const;
+    // min() or max() where the difference is beyond the 292 years that nanoseconds reach.
     std::chrono::nanoseconds since(const Time& earlier) const;
 };
 
