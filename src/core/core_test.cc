@@ -42,6 +42,16 @@ TEST(Time, Rfc3339RoundTrip) {
         EXPECT_THROW(parse_rfc3339(bad), Error) << bad;
 }
 
+TEST(Time, OffsetsAreThoseThatCanBeWritten) {
+    // Go reads up to 24 hours and 60 minutes.
+    for (std::string text : {"+24:59", "-24:59", "+24:00", "+23:60", "-00:60"}) {
+        Time time = parse_rfc3339("2026-11-22T00:00:00" + text);
+        EXPECT_TRUE(parse_rfc3339(to_rfc3339(time)).same_instant(time)) << text;
+    }
+    for (std::string text : {"+24:60", "-24:60", "+25:00", "+01:61"})
+        EXPECT_THROW(parse_rfc3339("2026-11-22T00:00:00" + text), Error) << text;
+}
+
 TEST(Time, IsoWeeksAroundNewYear) {
     EXPECT_EQ(iso_week(parse_rfc3339("2021-01-03T12:00:00Z")).week, 53);
     EXPECT_EQ(iso_week(parse_rfc3339("2021-01-03T12:00:00Z")).year, 2020);

@@ -200,7 +200,7 @@ Time parse_rfc3339(std::string_view text) {
     } else {
         int h = two_digits(text, at + 1), m = two_digits(text, at + 4);
         if ((text[at] != '+' && text[at] != '-') || at + 6 != text.size() || text[at + 3] != ':' ||
-            h < 0 || h > 24 || m < 0 || m > 60)
+            h < 0 || h > 24 || m < 0 || m > 60 || h * 60 + m >= 25 * 60)
             throw bad();
         time.offset = (h * 60 + m) * 60 * (text[at] == '-' ? -1 : 1);
     }
