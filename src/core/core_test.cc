@@ -99,7 +99,19 @@ TEST(Errors, ErrnoGetsKindAndContext) {
     EXPECT_TRUE(is_temporary(ErrorKind::network));
 }
 
-TEST(Log, ControlBytesAreShown) { EXPECT_EQ(printable("a\x1b[31mb\n"), "a\\x1b[31mb\\x0a"); }
+TEST(Log, ControlBytesAreShown) {
+    EXPECT_EQ(printable("a\x1b[31mb\n\t"), "a\\x1b[31mb\\x0a\\x09");
+    // C1: CSI is U+009B.
+    EXPECT_EQ(printable("a\xc2\x9b"
+                        "31m\xc2\x80\xc2\x9f"),
+              "a\\xc2\\x9b31m\\xc2\\x80\\xc2\\x9f");
+    EXPECT_EQ(printable("\xc2\xa0 \xc3\x9b \xe2\x9b\x84 \xf0\x9f\x9b\x91"),
+              "\xc2\xa0 \xc3\x9b \xe2\x9b\x84 \xf0\x9f\x9b\x91");
+    // What is no UTF-8 may be a control character to a terminal that expects none.
+    EXPECT_EQ(printable("\x9b"
+                        "0m \xc2"),
+              "\\x9b0m \xc2");
+}
 
 TEST(Parallel, FirstFailureIsRethrownAndStopsTheRest) {
     // Never ends unless the failure stops the others.
