@@ -99,6 +99,19 @@ TEST(Index, KeepsLengthsOfAnySize) {
     }
 }
 
+// Nothing but a damaged or hostile index has them.
+TEST(Index, TellsLongBlobsAtOneOffsetApart) {
+    std::vector<PackedBlob> blobs;
+    for (uint32_t n = 0; n < 4; ++n)
+        blobs.push_back(blob(n, 7, BlobType::data, 0xffffff + n / 2, 0x1000000 + n % 2));
+    Index index;
+    index.append({id_of(999), blobs});
+    index.append({id_of(999), blobs});
+    index.freeze();
+    EXPECT_EQ(index.blob_count(), 4u);
+    for (const PackedBlob& b : blobs) EXPECT_EQ(index.find(b.handle)->blob, b);
+}
+
 using Place = std::tuple<Id, uint32_t, uint32_t, uint32_t>;  // pack, offset, both lengths
 Place place(const BlobLocation& l) {
     return {l.pack, l.blob.offset, l.blob.length, l.blob.uncompressed_length};
