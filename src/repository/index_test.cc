@@ -312,6 +312,7 @@ TEST(IndexJson, RefusesWhatIsNotAnIndex) {
         R"({"packs":[{"id":"12","blobs":[]}]})",
         with_blob(own + type + R"("offset":0,"length":31)"),
         with_blob(own + type + R"("offset":0)"),
+        with_blob(own + type + R"("length":32)"),
         with_blob(own + R"("offset":0,"length":32)"),
         with_blob(type + R"("offset":0,"length":32)"),
         with_blob(own + R"("type":"file","offset":0,"length":32)"),
