@@ -11,12 +11,11 @@
 #include <ctime>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "os/file.h"
 
 namespace sevenfold::storage {
 namespace {
-
-constexpr time_t kLeftoverAge = 24 * 3600;
 
 // Calls each(fd of the folder, entry name). False when the folder does not exist.
 bool for_each_entry(const std::string& path,
@@ -50,15 +49,17 @@ bool list_folder(const std::string& path, std::vector<FileInfo>& found) {
     });
 }
 
-void remove_leftovers(const std::string& path) {
-    time_t now = std::time(nullptr);
+void remove_leftovers(const std::string& path, FileType type) try {
+    time_t oldest = std::time(nullptr) - std::chrono::seconds(kLeftoverAge).count();
     for_each_entry(path, [&](int dir_fd, const char* name) {
         struct stat st {};
-        if (std::string_view(name).find("-tmp-") == std::string_view::npos) return;
+        if (!is_temporary_name(type, name)) return;
         if (::fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-            st.st_mtime < now - kLeftoverAge)
+            st.st_mtime < oldest)
             ::unlinkat(dir_fd, name, 0);
     });
+} catch (const Error& error) {  // they only take space
+    log_debug("leftovers: {}", error.message());
 }
 
 Error with_disk_hint(const Error& error) {
@@ -96,14 +97,9 @@ void LocalBackend::create() try {
         throw Error(ErrorKind::exists, root_ + ": a repository is there already",
                     "Use it as it is, or choose another folder.");
     os::make_dirs(root_, dir_mode_);
-    for (FileType type : kListedTypes) {
+    for (FileType type : kListedTypes)
         os::make_dirs(fmt::format("{}/{}", root_, folder(type)), dir_mode_);
-        remove_leftovers(fmt::format("{}/{}", root_, folder(type)));
-    }
-    for (int i = 0; i < 256; ++i) {
-        os::make_dirs(fmt::format("{}/data/{:02x}", root_, i), dir_mode_);
-        remove_leftovers(fmt::format("{}/data/{:02x}", root_, i));
-    }
+    for (int i = 0; i < 256; ++i) os::make_dirs(fmt::format("{}/data/{:02x}", root_, i), dir_mode_);
     os::fsync_dir(root_ + "/data");
     os::fsync_dir(root_);
     os::fsync_dir(os::parent_dir(root_));
@@ -127,6 +123,7 @@ void LocalBackend::make_missing_dirs(const FileName& name) const {
 }
 
 void LocalBackend::store(const FileName& name, ByteView body) try {
+    if (stored_into_.first_time(name)) remove_leftovers(dir_of(name), name.type);
     std::string path = path_of(name);
     auto write = [&] {
         os::AtomicFile file(path);

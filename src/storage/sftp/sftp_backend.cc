@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <ctime>
+
 #include "core/error.h"
+#include "core/log.h"
 #include "crypto/random.h"
 
 namespace sevenfold::storage {
@@ -118,9 +121,30 @@ void SftpBackend::create() {
     });
 }
 
+// Of runs that were killed; nobody remembers their temporary files.
+void SftpBackend::remove_old_leftovers(Session& s, const FileName& name) try {
+    std::string dir = dir_of(name);
+    int64_t oldest = std::time(nullptr) - std::chrono::seconds(kLeftoverAge).count();
+    std::vector<std::string> found;
+    s.list(
+        {dir},
+        [&](size_t, const SftpSession::NameEntry& entry) {
+            const auto& attributes = entry.attributes;
+            if (is_temporary_name(name.type, entry.name) && attributes.is_regular() &&
+                attributes.modified && *attributes.modified < oldest)
+                found.push_back(dir + "/" + entry.name);
+        },
+        [](size_t) {}, options_.location);
+    for (const std::string& path : found) s.remove(path, path);
+} catch (const Error& error) {
+    if (s.connection().failed()) throw;
+    log_debug("leftovers: {}", error.message());  // they only take space
+}
+
 void SftpBackend::store(const FileName& name, ByteView body) {
     std::string object = what(name);
     perform(object, [&](Session& s) {
+        if (stored_into_.first_time(name)) remove_old_leftovers(s, name);
         std::string temporary = fmt::format("{}-tmp-{:016x}", path_of(name), crypto::random_u64());
         try {
             store_as(s, name, temporary, body);

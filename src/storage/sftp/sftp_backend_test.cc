@@ -4,6 +4,8 @@
 #include <signal.h>
 
 #include <filesystem>
+#include <fstream>
+#include <set>
 
 #include "core/parallel.h"
 #include "net/ssh_command.h"
@@ -122,6 +124,32 @@ TEST_F(SftpTest, ConnectionCutMidStoreLeavesNothingUnderTheName) {
     backend->store(name, body);
     EXPECT_EQ(backend->load_all(name, UINT64_MAX), body);
     EXPECT_EQ(files(), std::vector<std::string>{name.id.hex()});  // the leftovers are gone
+}
+
+// Left by runs of which no process remembers anything.
+TEST_F(SftpTest, StoreRemovesOldLeftoversOnly) {
+    FileName pack = test_name(FileType::pack, 1), index = test_name(FileType::index, 1);
+    auto first = open(server().options());
+    first->create();
+    first->store({FileType::config}, as_bytes("x"));
+    std::string dir = path_ + "/data/" + pack.id.hex().substr(0, 2) + "/";
+    auto leave = [&](const std::string& path, int hours) {
+        std::ofstream(path) << "z";
+        fs::last_write_time(path, fs::file_time_type::clock::now() - std::chrono::hours(hours));
+        return path;
+    };
+    std::string ours = leave(dir + pack.id.hex() + "-tmp-0123456789abcdef", 25),
+                restics = leave(dir + pack.id.hex() + "-restic-temp-" + std::string(32, 'a'), 25),
+                young = leave(dir + pack.id.hex() + "-tmp-fedcba9876543210", 23),
+                foreign = leave(dir + pack.id.hex() + "-tmp-mine", 25),
+                of_index = leave(path_ + "/index/" + index.id.hex() + "-tmp-1234", 25);
+    auto second = open(server().options());
+    second->store(pack, as_bytes("x"));
+    for (const std::string& gone : {ours, restics}) EXPECT_FALSE(fs::exists(gone)) << gone;
+    for (const std::string& kept : {young, foreign, of_index})
+        EXPECT_TRUE(fs::exists(kept)) << kept;
+    second->store(index, as_bytes("x"));
+    EXPECT_FALSE(fs::exists(of_index));
 }
 
 TEST_F(SftpTest, ConnectionCutMidLoad) {
