@@ -36,10 +36,12 @@ bool for_each_entry(const std::string& path,
     }
 }
 
-bool list_folder(const std::string& path, std::vector<FileInfo>& found) {
+// With `first_byte` only ids that begin so: load() would not find others here.
+bool list_folder(const std::string& path, std::optional<uint8_t> first_byte,
+                 std::vector<FileInfo>& found) {
     return for_each_entry(path, [&](int dir_fd, const char* name) {
         auto id = Id::parse(name);
-        if (!id) return;
+        if (!id || (first_byte && id->bytes[0] != *first_byte)) return;
         struct stat st {};
         if (::fstatat(dir_fd, name, &st, 0) != 0) {
             if (errno == ENOENT) return;  // removed by somebody since readdir
@@ -170,14 +172,13 @@ void LocalBackend::list(FileType type, const std::function<void(const FileInfo&)
     std::string top = fmt::format("{}/{}", root_, folder(type));
     bool present = true;
     if (type == FileType::pack) {
-        std::vector<std::string> dirs;
+        std::vector<uint8_t> dirs;
         present = for_each_entry(top, [&](int, const char* name) {
-            uint8_t byte = 0;
-            if (from_hex(name, {&byte, 1})) dirs.push_back(fmt::format("{}/{}", top, name));
+            if (auto byte = pack_folder(name)) dirs.push_back(*byte);
         });
-        for (const std::string& dir : dirs) list_folder(dir, found);
+        for (uint8_t byte : dirs) list_folder(fmt::format("{}/{:02x}", top, byte), byte, found);
     } else if (type != FileType::config) {
-        present = list_folder(top, found);
+        present = list_folder(top, std::nullopt, found);
     }
     struct stat st {};
     if (!present && ::stat(root_.c_str(), &st) != 0) throw errno_error("list " + root_);

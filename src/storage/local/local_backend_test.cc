@@ -105,6 +105,10 @@ TEST(LocalBackend, ListingSkipsStrangers) {
         std::ofstream(folder / "repo/snapshots/" + stranger) << "z";
     fs::create_directory(folder / "repo/snapshots/" + test_name(FileType::snapshot, 2).id.hex());
     std::ofstream(folder / "repo/data/README") << "z";
+    // Where load() would not look for them.
+    fs::create_directory(folder / "repo/data/AB");
+    std::ofstream(folder / "repo/data/AB/ab" + hex.substr(2)) << "z";
+    std::ofstream(folder / "repo/data/cd/ab" + hex.substr(2)) << "z";
     auto listed = backend.list_all(FileType::snapshot);
     ASSERT_EQ(listed.size(), 1u);
     EXPECT_EQ(listed[0].id, name.id);

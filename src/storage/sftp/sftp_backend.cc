@@ -15,10 +15,6 @@ namespace {
 // for it.
 constexpr uint64_t kFullDisk = 1 << 20;
 
-bool hex_byte(std::string_view name) {
-    return name.size() == 2 && name.find_first_not_of("0123456789abcdef") == name.npos;
-}
-
 }  // namespace
 
 SftpBackend::SftpBackend(std::string path, SftpConnectionOptions options)
@@ -223,6 +219,7 @@ void SftpBackend::list(FileType type, const std::function<void(const FileInfo&)>
         found.clear();
         std::string top = fmt::format("{}/{}", path_, folder(type));
         std::vector<std::string> dirs;
+        std::vector<uint8_t> first_bytes;
         bool present = true;
         auto add = [&](const SftpSession::NameEntry& entry, const std::string& dir) {
             auto id = Id::parse(entry.name);
@@ -238,13 +235,20 @@ void SftpBackend::list(FileType type, const std::function<void(const FileInfo&)>
             [&](size_t, const SftpSession::NameEntry& entry) {
                 if (type != FileType::pack)
                     add(entry, top);
-                else if (hex_byte(entry.name))
+                else if (auto byte = pack_folder(entry.name)) {
                     dirs.push_back(top + "/" + entry.name);
+                    first_bytes.push_back(*byte);
+                }
             },
             [&](size_t) { present = false; }, object);
         if (!present) s.stat(path_, object);  // not_found: no repository here at all
         s.list(
-            dirs, [&](size_t i, const SftpSession::NameEntry& entry) { add(entry, dirs[i]); },
+            dirs,
+            [&](size_t i, const SftpSession::NameEntry& entry) {
+                // load() would not find others here.
+                auto id = Id::parse(entry.name);
+                if (id && id->bytes[0] == first_bytes[i]) add(entry, dirs[i]);
+            },
             [](size_t) {}, object);
     });
     for (const FileInfo& info : found) each(info);

@@ -107,6 +107,20 @@ TEST_F(SftpTest, MakesMissingFoldersButNeverTheRoot) {
     EXPECT_FALSE(fs::exists(path_));
 }
 
+TEST_F(SftpTest, ListingSkipsPacksInWrongFolders) {
+    auto backend = open(server().options());
+    backend->create();
+    FileName pack = test_name(FileType::pack, 1);
+    backend->store(pack, as_bytes("x"));
+    std::string hex = pack.id.hex().substr(2);
+    fs::create_directory(path_ + "/data/AB");
+    std::ofstream(path_ + "/data/AB/ab" + hex) << "z";
+    std::ofstream(path_ + "/data/cd/ab" + hex) << "z";
+    auto listed = backend->list_all(FileType::pack);
+    ASSERT_EQ(listed.size(), 1u);
+    EXPECT_EQ(listed[0].id, pack.id);
+}
+
 TEST_F(SftpTest, ConnectionCutMidStoreLeavesNothingUnderTheName) {
     ConnectionCutter cutter(server().port());
     auto backend = open(server().options(cutter.port()));
