@@ -74,6 +74,13 @@ class DurabilityTest : public testing::Test {
     LocalBackend backend_{root_};
 };
 
+TEST_F(DurabilityTest, CreateSyncsEveryNewName) {
+    auto done = calls_during([&] { backend_.create(); });
+    for (const std::string& dir :
+         {folder_.path(), folder_ / "a", folder_ / "a/b", root_, root_ + "/data"})
+        EXPECT_THAT(done, Contains("sync folder " + dir));
+}
+
 TEST_F(DurabilityTest, StoreSyncsTheFileRenamesItAndSyncsTheFolder) {
     backend_.create();
     for (FileType type : {FileType::config, FileType::key, FileType::lock, FileType::snapshot,

@@ -64,6 +64,14 @@ void remove_leftovers(const std::string& path, FileType type) try {
     log_debug("leftovers: {}", error.message());
 }
 
+// Makes a folder's own name durable.
+void sync_parent(const std::string& dir) try {
+    os::fsync_dir(os::parent_dir(dir));
+} catch (const Error& error) {
+    // A folder above the repository may be open to writing and not to reading.
+    if (error.kind() != ErrorKind::permission) throw;
+}
+
 Error with_disk_hint(const Error& error) {
     if (error.kind() == ErrorKind::no_space)
         return error.with_hint("Free space on this disk, or forget and prune old snapshots.");
@@ -98,13 +106,15 @@ void LocalBackend::create() try {
     if (os::path_exists(path_of({FileType::config})))
         throw Error(ErrorKind::exists, root_ + ": a repository is there already",
                     "Use it as it is, or choose another folder.");
-    os::make_dirs(root_, dir_mode_);
+    std::vector<std::string> made = os::make_dirs(root_, dir_mode_);
     for (FileType type : kListedTypes)
         os::make_dirs(fmt::format("{}/{}", root_, folder(type)), dir_mode_);
     for (int i = 0; i < 256; ++i) os::make_dirs(fmt::format("{}/data/{:02x}", root_, i), dir_mode_);
     os::fsync_dir(root_ + "/data");
     os::fsync_dir(root_);
-    os::fsync_dir(os::parent_dir(root_));
+    sync_parent(root_);  // also when it was there: a run that was killed may have made it
+    for (const std::string& dir : made)
+        if (dir != root_) sync_parent(dir);
 } catch (const Error& error) {
     throw error.hint().empty() ? with_disk_hint(error) : error;
 }

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "crypto/random.h"
+#include "os/file.h"
 
 namespace sevenfold::storage {
 namespace {
@@ -111,10 +112,22 @@ void SftpBackend::create() {
         for (FileType type : kListedTypes)
             dirs.push_back(fmt::format("{}/{}", path_, folder(type)));
         for (int i = 0; i < 256; ++i) dirs.push_back(fmt::format("{}/data/{:02x}", path_, i));
-        s.make_dirs(dirs, s.dir_mode, options_.location);
+        std::vector<std::string> made = s.make_dirs(dirs, s.dir_mode, options_.location);
         s.sync_dir(path_ + "/data", options_.location);
         s.sync_dir(path_, options_.location);
+        sync_parent(s, path_);  // also when it was there: a run that was killed may have made it
+        for (const std::string& dir : made)
+            if (dir != path_ && path_.starts_with(dir)) sync_parent(s, dir);
     });
+}
+
+// Makes a folder's own name durable, if the server can; the syncs of our own folders told already.
+void SftpBackend::sync_parent(Session& s, const std::string& dir) try {
+    s.sync_dir(os::parent_dir(dir), options_.location);
+} catch (const Error& error) {
+    // What lies above the repository may be closed to us, and not every server says so clearly.
+    if (s.connection().failed()) throw;
+    log_debug("sync: {}", error.message());
 }
 
 // Of runs that were killed; nobody remembers their temporary files.

@@ -58,6 +58,7 @@ class SftpBackend : public Backend {
     std::string dir_of(const FileName& name) const;
     std::string path_of(const FileName& name) const;
     std::string what(const FileName& name) const;
+    void sync_parent(Session& session, const std::string& dir);
     void remove_old_leftovers(Session& session, const FileName& name);
     void store_as(Session& session, const FileName& name, const std::string& temporary,
                   ByteView body);

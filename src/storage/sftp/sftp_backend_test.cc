@@ -336,6 +336,20 @@ TEST_F(SftpTest, NobodyListensIsANetworkError) {
     EXPECT_THAT(error.message(), testing::HasSubstr("refused"));
 }
 
+TEST(Sftp, CreateSyncsEveryNewName) {
+    TestFolder folder;
+    auto backend =
+        direct("sh -c 'exec /usr/lib/openssh/sftp-server -e -l VERBOSE 2>" + (folder / "log") + "'",
+               folder / "a/b/repo");
+    backend->create();
+    std::set<std::string> synced;
+    std::ifstream log(folder / "log");
+    for (std::string line; std::getline(log, line);)
+        if (line.starts_with("fsync ")) synced.insert(line.substr(0, line.rfind('"') + 1));
+    for (const char* dir : {"", "/a", "/a/b", "/a/b/repo", "/a/b/repo/data"})
+        EXPECT_THAT(synced, testing::Contains("fsync \"" + folder.path() + dir + "\""));
+}
+
 TEST(SftpHostile, WhatIsNoServer) {
     TestFolder folder;
     auto kind = [&](const std::string& command, ErrorKind expected) {
