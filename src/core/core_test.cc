@@ -42,6 +42,16 @@ TEST(Time, Rfc3339RoundTrip) {
         EXPECT_THROW(parse_rfc3339(bad), Error) << bad;
 }
 
+TEST(Time, OffsetsAreThoseThatCanBeWritten) {
+    // Go reads up to 24 hours and 60 minutes.
+    for (std::string text : {"+24:59", "-24:59", "+24:00", "+23:60", "-00:60"}) {
+        Time time = parse_rfc3339("2026-11-22T00:00:00" + text);
+        EXPECT_TRUE(parse_rfc3339(to_rfc3339(time)).same_instant(time)) << text;
+    }
+    for (std::string text : {"+24:60", "-24:60", "+25:00", "+01:61"})
+        EXPECT_THROW(parse_rfc3339("2026-11-22T00:00:00" + text), Error) << text;
+}
+
 TEST(Time, IsoWeeksAroundNewYear) {
     EXPECT_EQ(iso_week(parse_rfc3339("2021-01-03T12:00:00Z")).week, 53);
     EXPECT_EQ(iso_week(parse_rfc3339("2021-01-03T12:00:00Z")).year, 2020);
@@ -54,6 +64,17 @@ TEST(Time, PlusCarriesNanoseconds) {
     EXPECT_EQ(t.plus(200ms), (Time{11, 100'000'000, 0}));
     EXPECT_EQ(t.plus(-1s), (Time{9, 900'000'000, 0}));
     EXPECT_EQ(t.plus(-950ms), (Time{9, 950'000'000, 0}));
+}
+
+TEST(Time, SinceSaturates) {
+    Time first = parse_rfc3339("0001-01-01T00:00:00Z"),
+         last = parse_rfc3339("9999-12-31T23:59:59Z");
+    EXPECT_EQ(last.since(first), std::chrono::nanoseconds::max());
+    EXPECT_EQ(first.since(last), std::chrono::nanoseconds::min());
+    EXPECT_EQ((Time{INT64_MAX, 0, 0}.since({INT64_MIN, 0, 0})), std::chrono::nanoseconds::max());
+    EXPECT_EQ((Time{INT64_MIN, 0, 0}.since({INT64_MAX, 0, 0})), std::chrono::nanoseconds::min());
+    EXPECT_EQ((Time{9'223'372'035, 999'999'999, 0}.since({})), 9'223'372'035'999'999'999ns);
+    EXPECT_EQ((Time{1, 0, 0}.since({2, 1, 0})), -1'000'000'001ns);
 }
 
 TEST(Units, SizesAndDurations) {
@@ -78,7 +99,19 @@ TEST(Errors, ErrnoGetsKindAndContext) {
     EXPECT_TRUE(is_temporary(ErrorKind::network));
 }
 
-TEST(Log, ControlBytesAreShown) { EXPECT_EQ(printable("a\x1b[31mb\n"), "a\\x1b[31mb\\x0a"); }
+TEST(Log, ControlBytesAreShown) {
+    EXPECT_EQ(printable("a\x1b[31mb\n\t"), "a\\x1b[31mb\\x0a\\x09");
+    // C1: CSI is U+009B.
+    EXPECT_EQ(printable("a\xc2\x9b"
+                        "31m\xc2\x80\xc2\x9f"),
+              "a\\xc2\\x9b31m\\xc2\\x80\\xc2\\x9f");
+    EXPECT_EQ(printable("\xc2\xa0 \xc3\x9b \xe2\x9b\x84 \xf0\x9f\x9b\x91"),
+              "\xc2\xa0 \xc3\x9b \xe2\x9b\x84 \xf0\x9f\x9b\x91");
+    // What is no UTF-8 may be a control character to a terminal that expects none.
+    EXPECT_EQ(printable("\x9b"
+                        "0m \xc2"),
+              "\\x9b0m \xc2");
+}
 
 TEST(Parallel, FirstFailureIsRethrownAndStopsTheRest) {
     // Never ends unless the failure stops the others.

@@ -25,17 +25,36 @@ std::string_view prefix(LogLevel level) {
     return "";
 }
 
+// Bytes of the UTF-8 character at the front of `text`; 1 for a byte that begins none.
+size_t character_size(std::string_view text) {
+    auto first = static_cast<uint8_t>(text[0]);
+    size_t size = first < 0xc2 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 1;
+    if (size > text.size()) return 1;
+    for (size_t i = 1; i < size; ++i)
+        if ((static_cast<uint8_t>(text[i]) & 0xc0) != 0x80) return 1;
+    return size;
+}
+
+// C0, DEL, and C1 (U+0080 to U+009F), which some terminals also take as single bytes.
+bool is_control(std::string_view character) {
+    auto first = static_cast<uint8_t>(character[0]), last = static_cast<uint8_t>(character.back());
+    if (character.size() == 2) return first == 0xc2 && last < 0xa0;
+    return character.size() == 1 && (first < 0x20 || (first >= 0x7f && first < 0xa0));
+}
+
 }  // namespace
 
 std::string printable(std::string_view text) {
     std::string out;
     out.reserve(text.size());
-    for (char c : text) {
-        auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7f)
-            out += fmt::format("\\x{:02x}", byte);
-        else
-            out += c;
+    while (!text.empty()) {
+        std::string_view character = text.substr(0, character_size(text));
+        text.remove_prefix(character.size());
+        if (!is_control(character)) {
+            out += character;
+            continue;
+        }
+        for (char c : character) out += fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
     }
     return out;
 }

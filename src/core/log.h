@@ -10,14 +10,16 @@ namespace sevenfold {
 
 enum class LogLevel { debug, info, warning, error };
 
-// Thread-safe. A sink gets whole lines, without newline; the default sink writes to stderr.
-// Control characters other than tab are shown as \xNN, so that a file name cannot drive a terminal.
+// Thread-safe. A sink gets whole messages, without the last newline; the default one writes to
+// stderr. Other control characters than the newline between message and hint go through
+// printable(), so that a file name cannot drive a terminal.
 void log_line(LogLevel level, std::string_view text);
 void set_log_level(LogLevel lowest_shown);
 using LogSink = void (*)(LogLevel, std::string_view line);
 void set_log_sink(LogSink sink);  // nullptr: the default
 
-// Names and messages made safe for a terminal: control bytes become \xNN.
+// Names and messages made safe for a terminal: the bytes of control characters, tab and C1 (U+0080
+// to U+009F) included, become \xNN.
 std::string printable(std::string_view text);
 
 template <class... A>

@@ -74,8 +74,12 @@ Time Time::plus(std::chrono::nanoseconds d) const {
 }
 
 std::chrono::nanoseconds Time::since(const Time& earlier) const {
-    return std::chrono::seconds(seconds - earlier.seconds) +
-           std::chrono::nanoseconds(nanoseconds - earlier.nanoseconds);
+    int64_t total = 0;
+    if (__builtin_sub_overflow(seconds, earlier.seconds, &total) ||
+        __builtin_mul_overflow(total, kBillion, &total) ||
+        __builtin_add_overflow(total, int64_t{nanoseconds} - earlier.nanoseconds, &total))
+        return *this < earlier ? std::chrono::nanoseconds::min() : std::chrono::nanoseconds::max();
+    return std::chrono::nanoseconds(total);
 }
 
 int64_t days_from_civil(int64_t year, int64_t month, int64_t day) {
@@ -196,7 +200,7 @@ Time parse_rfc3339(std::string_view text) {
     } else {
         int h = two_digits(text, at + 1), m = two_digits(text, at + 4);
         if ((text[at] != '+' && text[at] != '-') || at + 6 != text.size() || text[at + 3] != ':' ||
-            h < 0 || h > 24 || m < 0 || m > 60)
+            h < 0 || h > 24 || m < 0 || m > 60 || h * 60 + m >= 25 * 60)
             throw bad();
         time.offset = (h * 60 + m) * 60 * (text[at] == '-' ? -1 : 1);
     }

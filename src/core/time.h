@@ -24,6 +24,7 @@ struct Time {
     }
     bool operator==(const Time& o) const { return same_instant(o); }
     Time plus(std::chrono::nanoseconds d) const;
+    // min() or max() where the difference is beyond the 292 years that nanoseconds reach.
     std::chrono::nanoseconds since(const Time& earlier) const;
 };
 
@@ -50,7 +51,9 @@ Time in_local_zone(Time time);
 // it. The year is clamped to 0..9999, the other fields kept.
 std::string to_rfc3339(const Time& time);
 void append_rfc3339(std::string& out, const Time& time);
-// Throws Error{corrupt} unless `text` is RFC 3339.
+// Throws Error{corrupt} unless `text` is RFC 3339. As in Go, offsets may have 24 hours and 60
+// minutes; together they must stay below 25 hours, which to_rfc3339 could not write so that it can
+// be read.
 Time parse_rfc3339(std::string_view text);
 // "2026-11-22 14:03:09" in the time's own zone, for people.
 std::string to_display(const Time& time);

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "core/parallel.h"
+#include "core/random.h"
 #include "os/child_process.h"
 #include "os/file.h"
 
@@ -102,6 +103,57 @@ TEST(PatternList, SaysWhereMatchesMayLie) {
     EXPECT_TRUE(child("/", "/a"));
     EXPECT_TRUE(child("/[uc]*/x", "/usr"));
     EXPECT_FALSE(child("/[uc]*/x", "/var"));
+}
+
+TEST(PatternList, ManyAnyFoldersEnd) {
+    std::string pattern, path;
+    for (int i = 0; i < 20; ++i) pattern += "/**/a";
+    for (int i = 0; i < 60; ++i) path += "/a";
+    // Trying every way to share 60 folders out would take years.
+    std::vector<std::string> patterns{pattern + "/b"};
+    patterns.push_back(patterns[0].substr(1));
+    EXPECT_FALSE(PatternList(patterns).matches(path));
+    EXPECT_TRUE(PatternList(patterns).matches(path + "/b"));
+}
+
+// What `**` means, without any cleverness.
+bool matches_by_trying(std::span<const std::string> parts, std::span<const std::string> path) {
+    if (parts.empty()) return true;
+    if (parts[0] == "**") {
+        for (size_t skip = 0; skip <= path.size(); ++skip)
+            if (matches_by_trying(parts.subspan(1), path.subspan(skip))) return true;
+        return false;
+    }
+    return !path.empty() && (parts[0] == "*" || parts[0] == path[0]) &&
+           matches_by_trying(parts.subspan(1), path.subspan(1));
+}
+
+TEST(PatternList, MatchesAsTryingEverythingDoes) {
+    SplitMix64 random(1);
+    auto pick = [&](const std::vector<std::string>& from, uint64_t most) {
+        std::vector<std::string> out(random.below(most) + 1);
+        for (std::string& each : out) each = from[random.below(from.size())];
+        return out;
+    };
+    auto join = [](const std::vector<std::string>& components) {
+        std::string out;
+        for (const std::string& component : components) out += "/" + component;
+        return out;
+    };
+    size_t matched = 0;
+    for (int i = 0; i < 20'000; ++i) {
+        auto parts = pick({"**", "**", "*", "a", "b"}, 7), path = pick({"a", "b", "c"}, 7);
+        bool anchored = random.below(2) == 0;
+        std::vector<std::string> patterns{join(parts).substr(anchored ? 0 : 1)};
+        bool expected = matches_by_trying(parts, path);
+        for (size_t from = 1; !anchored && from < path.size(); ++from)
+            expected |= matches_by_trying(parts, std::span(path).subspan(from));
+        ASSERT_EQ(PatternList(patterns).matches(join(path)), expected)
+            << patterns[0] << " on " << join(path);
+        matched += expected;
+    }
+    EXPECT_GT(matched, 5000u);
+    EXPECT_LT(matched, 15'000u);
 }
 
 TEST(PatternList, LowersUnicode) { EXPECT_EQ(to_lower("ÄÖ-ABC-É\xff"), "äö-abc-é\xff"); }

@@ -224,25 +224,36 @@ PatternList::PatternList(std::span<const std::string> patterns, Case letters) : 
     }
 }
 
-// True when the parts match the first components (all parts, not all components).
-bool PatternList::match_here(Parts parts, Components components) {
-    for (; !parts.empty(); parts = parts.subspan(1), components = components.subspan(1)) {
-        if (parts[0].any_folders) {
-            for (size_t skip = 0; skip <= components.size(); ++skip)
-                if (match_here(parts.subspan(1), components.subspan(skip))) return true;
+// True when the parts match the first components (all parts, not all components), with `anywhere`
+// also those after some that are left out.
+bool PatternList::match_here(Parts parts, Components components, bool anywhere) {
+    // On a mismatch the last `**` takes one component more; earlier ones never need to. What may
+    // match anywhere is as if after a `**`.
+    size_t part = 0, at = 0;
+    size_t after_any = 0, any_end = 0;
+    bool has_any = anywhere;
+    while (part < parts.size()) {
+        if (parts[part].any_folders) {
+            after_any = ++part;
+            any_end = at;
+            has_any = true;
+        } else if (at < components.size() && parts[part].glob.matches(components[at])) {
+            ++part;
+            ++at;
+        } else if (has_any && any_end < components.size()) {
+            part = after_any;
+            at = ++any_end;
+        } else {
             return false;
         }
-        if (components.empty() || !parts[0].glob.matches(components[0])) return false;
     }
     return true;
 }
 
 bool PatternList::match_pattern(const Pattern& pattern, Components components,
                                 bool path_is_absolute) {
-    if (pattern.absolute) return path_is_absolute && match_here(pattern.parts, components);
-    for (size_t offset = 0; offset < components.size(); ++offset)
-        if (match_here(pattern.parts, components.subspan(offset))) return true;
-    return false;
+    if (pattern.absolute) return path_is_absolute && match_here(pattern.parts, components, false);
+    return !components.empty() && match_here(pattern.parts, components, true);
 }
 
 bool PatternList::child_match(const Pattern& pattern, Components components,
@@ -255,7 +266,7 @@ bool PatternList::child_match(const Pattern& pattern, Components components,
     auto any = std::ranges::find_if(parts, [](const Part& part) { return part.any_folders; });
     parts = parts.first(static_cast<size_t>(any - parts.begin()));
     size_t depth = std::min(parts.size(), components.size());
-    return match_here(parts.first(depth), components);
+    return match_here(parts.first(depth), components, false);
 }
 
 PatternList::Match PatternList::match(std::string_view path, bool with_children) const {

@@ -76,7 +76,7 @@ class PatternList {
     using Components = std::span<const std::string_view>;
 
     static Pattern compile(std::string_view text);
-    static bool match_here(Parts parts, Components components);
+    static bool match_here(Parts parts, Components components, bool anywhere);
     static bool match_pattern(const Pattern& pattern, Components components, bool path_is_absolute);
     static bool child_match(const Pattern& pattern, Components components, bool path_is_absolute);
     Match match(std::string_view path, bool with_children) const;

@@ -25,7 +25,10 @@ Attributes read_attributes(Cursor& cursor) {
     if (flags & kHasSize) out.size = cursor.be64();
     if (flags & kHasOwner) cursor.take(8);
     if (flags & kHasPermissions) out.permissions = cursor.be32();
-    if (flags & kHasTimes) cursor.take(8);
+    if (flags & kHasTimes) {
+        cursor.be32();  // of the last access
+        out.modified = cursor.be32();
+    }
     if (flags & kHasExtended) {
         // Each pair takes 8 bytes at least, so a wrong count ends as "truncated" soon.
         for (uint32_t pairs = cursor.be32(); pairs > 0; --pairs) {

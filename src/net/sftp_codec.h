@@ -64,6 +64,7 @@ inline constexpr uint32_t kOpenRead = 0x01, kOpenWrite = 0x02, kOpenCreate = 0x0
 struct Attributes {
     std::optional<uint64_t> size;
     std::optional<uint32_t> permissions;  // st_mode, with the file's type
+    std::optional<uint32_t> modified;     // seconds since 1970
 
     // What the server did not tell counts as a file.
     bool is_regular() const { return !permissions || (*permissions & 0170000) == 0100000; }

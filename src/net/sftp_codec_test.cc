@@ -48,11 +48,13 @@ TEST(SftpCodec, ParsesReplies) {
                                                          .u64(5)
                                                          .u64(0)
                                                          .u32(0100644)
-                                                         .u64(0)
+                                                         .u32(7)
+                                                         .u32(8)
                                                          .u32(1)
                                                          .string("a")
                                                          .string("b")));
     EXPECT_EQ(attributes.size, 5u);
+    EXPECT_EQ(attributes.modified, 8u);
     EXPECT_TRUE(attributes.is_regular());
     Bytes names = body_of(reply(PacketType::name)
                               .u32(2)

@@ -134,15 +134,19 @@ std::string parent_dir(const std::string& path) {
     return last == path.npos ? "/" : path.substr(0, last + 1);
 }
 
-void make_dirs(const std::string& path, mode_t mode) {
-    if (::mkdir(path.c_str(), mode) == 0) return;
+std::vector<std::string> make_dirs(const std::string& path, mode_t mode) {
+    if (::mkdir(path.c_str(), mode) == 0) return {path};
+    std::vector<std::string> made;
     if (errno == ENOENT && parent_dir(path) != path) {
-        make_dirs(parent_dir(path), mode);
-        if (::mkdir(path.c_str(), mode) == 0) return;
+        made = make_dirs(parent_dir(path), mode);
+        if (::mkdir(path.c_str(), mode) == 0) {
+            made.push_back(path);
+            return made;
+        }
     }
     int failure = errno;
     struct stat st {};
-    if (failure == EEXIST && ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) return;
+    if (failure == EEXIST && ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) return made;
     throw errno_error("make folder " + path, failure);
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/bytes.h"
 
@@ -56,8 +57,9 @@ void fsync_dir(const std::string& path);
 
 // The folder of a path: "/a" of "/a/b", "/" of "/b", "." of "b".
 std::string parent_dir(const std::string& path);
-// mkdir -p; folders that exist are fine. New folders get `mode` less the umask.
-void make_dirs(const std::string& path, mode_t mode = 0700);
+// mkdir -p; folders that exist are fine. New folders get `mode` less the umask. Returns the folders
+// it made, outermost first; their names are durable after fsync_dir of their parents.
+std::vector<std::string> make_dirs(const std::string& path, mode_t mode = 0700);
 bool path_exists(const std::string& path);
 
 // A new file that takes the place of `path` in one step. Until commit() it is "<path>-tmp-<random>"

@@ -90,8 +90,9 @@ TEST_F(FileTest, PositionedReadsAndWrites) {
 }
 
 TEST_F(FileTest, MakesFoldersWithParents) {
-    make_dirs(path("x/y/z"), 0750);
-    make_dirs(path("x/y/z"));
+    fs::create_directory(path("x"));
+    EXPECT_EQ(make_dirs(path("x/y/z"), 0750), (std::vector{path("x/y"), path("x/y/z")}));
+    EXPECT_TRUE(make_dirs(path("x/y/z")).empty());
     EXPECT_TRUE(fs::is_directory(path("x/y/z")));
     write_file_atomically(path("file"), {});
     EXPECT_EQ(kind_of([&] { make_dirs(path("file")); }), ErrorKind::exists);

@@ -19,7 +19,7 @@ void append_blob(std::string& out, const PackedBlob& blob) {
 
 PackedBlob read_blob(JsonReader& json) {
     PackedBlob blob;
-    bool has_id = false, has_type = false, has_length = false;
+    bool has_id = false, has_type = false, has_offset = false, has_length = false;
     json.begin_object();
     while (json.next_key()) {
         std::string_view key = json.key();
@@ -33,6 +33,7 @@ PackedBlob read_blob(JsonReader& json) {
             has_type = true;
         } else if (key == "offset") {
             blob.offset = json.u32();
+            has_offset = true;
         } else if (key == "length") {
             blob.length = json.u32();
             has_length = true;
@@ -42,7 +43,8 @@ PackedBlob read_blob(JsonReader& json) {
             json.skip();
         }
     }
-    if (!has_id || !has_type || !has_length || blob.length < 32) json.fail("incomplete blob");
+    if (!has_id || !has_type || !has_offset || !has_length || blob.length < 32)
+        json.fail("incomplete blob");
     return blob;
 }
 

@@ -99,6 +99,19 @@ TEST(Index, KeepsLengthsOfAnySize) {
     }
 }
 
+// Nothing but a damaged or hostile index has them.
+TEST(Index, TellsLongBlobsAtOneOffsetApart) {
+    std::vector<PackedBlob> blobs;
+    for (uint32_t n = 0; n < 4; ++n)
+        blobs.push_back(blob(n, 7, BlobType::data, 0xffffff + n / 2, 0x1000000 + n % 2));
+    Index index;
+    index.append({id_of(999), blobs});
+    index.append({id_of(999), blobs});
+    index.freeze();
+    EXPECT_EQ(index.blob_count(), 4u);
+    for (const PackedBlob& b : blobs) EXPECT_EQ(index.find(b.handle)->blob, b);
+}
+
 using Place = std::tuple<Id, uint32_t, uint32_t, uint32_t>;  // pack, offset, both lengths
 Place place(const BlobLocation& l) {
     return {l.pack, l.blob.offset, l.blob.length, l.blob.uncompressed_length};
@@ -299,6 +312,7 @@ TEST(IndexJson, RefusesWhatIsNotAnIndex) {
         R"({"packs":[{"id":"12","blobs":[]}]})",
         with_blob(own + type + R"("offset":0,"length":31)"),
         with_blob(own + type + R"("offset":0)"),
+        with_blob(own + type + R"("length":32)"),
         with_blob(own + R"("offset":0,"length":32)"),
         with_blob(type + R"("offset":0,"length":32)"),
         with_blob(own + R"("type":"file","offset":0,"length":32)"),

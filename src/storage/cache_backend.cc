@@ -24,6 +24,8 @@ constexpr FileType kCachedTypes[] = {FileType::snapshot, FileType::index, FileTy
 // https://bford.info/cachedir/: backup programs leave such folders out.
 constexpr std::string_view kCacheTag =
     "Signature: 8a477f597d28d172789f06886806bc55\n# A cache; it may be removed at any time.\n";
+// A pack is in memory as a whole while it is fetched; restic makes none above 128 MiB.
+constexpr uint64_t kMaxPack = 256 << 20;
 
 // The files of a cache folder whose names are ids.
 std::vector<std::pair<Id, fs::directory_entry>> entries(const std::string& path) {
@@ -104,25 +106,25 @@ std::optional<Bytes> CacheBackend::verified_copy(const FileName& name) {
     return std::nullopt;
 }
 
-void CacheBackend::keep(const FileName& name, ByteView body) {
-    try {
-        if (crypto::sha256(body) != name.id) return;
-        if (name.type == FileType::pack) {
-            if (body.size() > options_.max_bytes) return;
-            std::lock_guard lock(mutex_);
-            make_room(body.size());
-        }
-        os::AtomicFile file(path_of(name));
-        file.write(body);
-        file.commit(0600, /*durable=*/false);
-        if (name.type != FileType::pack) return;
+bool CacheBackend::keep(const FileName& name, ByteView body) try {
+    if (crypto::sha256(body) != name.id) return false;
+    if (name.type == FileType::pack) {
+        if (body.size() > options_.max_bytes) return false;
         std::lock_guard lock(mutex_);
-        auto [it, added] = packs_.try_emplace(name.id);
-        if (added) bytes_ += body.size();
-        it->second = {.size = body.size(), .last_use = ++uses_, .verified = true};
-    } catch (const Error& error) {
-        log_debug("cache: {}", error.message());
+        make_room(body.size());
     }
+    os::AtomicFile file(path_of(name));
+    file.write(body);
+    file.commit(0600, /*durable=*/false);
+    if (name.type != FileType::pack) return true;
+    std::lock_guard lock(mutex_);
+    auto [it, added] = packs_.try_emplace(name.id);
+    if (added) bytes_ += body.size();
+    it->second = {.size = body.size(), .last_use = ++uses_, .verified = true};
+    return true;
+} catch (const Error& error) {
+    log_debug("cache: {}", error.message());
+    return false;
 }
 
 void CacheBackend::store(const FileName& name, ByteView body) {
@@ -136,6 +138,7 @@ bool CacheBackend::ready_pack(const FileName& name) {
     bool known = false;
     {
         std::lock_guard lock(mutex_);
+        if (refused_.contains(name.id)) return false;
         if (auto it = packs_.find(name.id); it != packs_.end()) {
             it->second.last_use = ++uses_;
             if (it->second.verified) return true;
@@ -149,10 +152,19 @@ bool CacheBackend::ready_pack(const FileName& name) {
         return true;
     }
     ++misses_;
-    keep(name, inner().load_all(name));
+    if (fetch_pack(name)) return true;
     std::lock_guard lock(mutex_);
-    auto it = packs_.find(name.id);
-    return it != packs_.end() && it->second.verified;
+    refused_.insert(name.id);
+    return false;
+}
+
+// False when the pack cannot be kept: too large, not what its name says, or no room on the disk.
+bool CacheBackend::fetch_pack(const FileName& name) try {
+    return keep(name, inner().load_all(name, std::min(options_.max_bytes, kMaxPack)));
+} catch (const Error& error) {
+    if (error.kind() != ErrorKind::corrupt) throw;
+    log_debug("cache: {}", error.message());
+    return false;
 }
 
 Bytes CacheBackend::load(const FileName& name, uint64_t offset, size_t length) {

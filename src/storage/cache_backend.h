@@ -10,6 +10,7 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "storage/forwarding_backend.h"
@@ -55,7 +56,8 @@ class CacheBackend : public ForwardingBackend {
     }
     std::string path_of(const FileName& name) const;
     std::optional<Bytes> verified_copy(const FileName& name);
-    void keep(const FileName& name, ByteView body);
+    bool keep(const FileName& name, ByteView body);
+    bool fetch_pack(const FileName& name);
     void find_packs();
     void make_room(uint64_t bytes);
     bool ready_pack(const FileName& name);
@@ -68,6 +70,7 @@ class CacheBackend : public ForwardingBackend {
     std::mutex fetching_[16];
     std::mutex mutex_;  // guards what follows
     std::map<Id, Entry> packs_;
+    std::set<Id> refused_;  // packs that could not be kept: fetched whole once, then by range
     uint64_t bytes_ = 0, uses_ = 0;
 };
 

@@ -133,6 +133,36 @@ TEST_F(CacheTest, LeastRecentlyUsedPacksMakeRoom) {
     EXPECT_EQ(fs::exists(copy_of(a)) + fs::exists(copy_of(c)), 1);
 }
 
+struct CountingBackend : ForwardingBackend {
+    using ForwardingBackend::ForwardingBackend;
+    uint64_t bytes = 0;
+    Bytes load(const FileName& name, uint64_t offset, size_t length) override {
+        bytes += length;
+        return inner().load(name, offset, length);
+    }
+    Bytes load_all(const FileName& name, uint64_t limit) override {
+        Bytes body = inner().load_all(name, limit);
+        bytes += body.size();
+        return body;
+    }
+};
+
+// A tree pack may hold thousands of blobs that are loaded one by one.
+TEST_F(CacheTest, WhatCannotBeKeptIsFetchedWholeOnceAtMost) {
+    FileName wrong = put(FileType::pack, 1, 100'000), large = put(FileType::pack, 2, 200'000);
+    memory_.store(wrong, test_body(100'000, 77));
+    auto counting = std::make_unique<CountingBackend>(std::make_unique<BorrowedBackend>(memory_));
+    CountingBackend& remote = *counting;
+    CacheBackend cache(std::move(counting), {.folder = dir_ / "cache", .max_bytes = 150'000});
+    cache.set_cacheable_packs([](const Id&) { return true; });
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_EQ(cache.load(wrong, 0, 100).size(), 100u);
+        EXPECT_EQ(cache.load(large, 0, 100).size(), 100u);
+    }
+    EXPECT_EQ(remote.bytes, 100'000u + 2 * 10 * 100);
+    expect_error(ErrorKind::io, [&] { cache.load(large, 199'999, 2); });
+}
+
 TEST_F(CacheTest, WorksWithoutItsFolder) {
     std::ofstream(dir_ / "cache") << "a file in the way";
     FileName index = put(FileType::index, 1);

@@ -20,6 +20,27 @@ constexpr uint64_t kMaxJournal = 4ULL << 30;
 
 uint64_t hash_of(std::string_view path) { return std::hash<std::string_view>{}(path); }
 
+uint64_t file_size(int fd, const std::string& path) {
+    struct stat st {};
+    if (fstat(fd, &st) != 0) throw errno_error("stat " + path);
+    return static_cast<uint64_t>(st.st_size);
+}
+
+struct Head {
+    uint64_t name_size, node_size;
+    uint64_t record_size() const { return kRecordHead + name_size + node_size; }
+};
+
+// The head of the record at `offset`; none when the record is not in the file as a whole.
+std::optional<Head> read_head(int fd, uint64_t offset, const std::string& path) {
+    uint64_t size = file_size(fd, path);
+    uint8_t bytes[kRecordHead];
+    if (os::pread_all(fd, bytes, offset, path) < kRecordHead) return std::nullopt;
+    Head head{get_le32(bytes), get_le32(bytes + 4)};
+    bool whole = offset <= size && head.record_size() <= size - offset;
+    return whole && head.record_size() <= kMaxRecord ? std::optional(head) : std::nullopt;
+}
+
 }  // namespace
 
 ResumeJournal::ResumeJournal(const std::string& path) : path_(path) {
@@ -40,22 +61,13 @@ ResumeJournal::ResumeJournal(const std::string& path) : path_(path) {
 }
 
 void ResumeJournal::load() {
-    struct stat st {};
-    if (fstat(fd_.get(), &st) != 0) throw errno_error("stat " + path_);
-    auto size = static_cast<uint64_t>(st.st_size);
-    if (size > kMaxJournal) size = 0;
-    uint8_t head[kRecordHead];
-    std::string name;
-    while (end_ + kRecordHead <= size) {
-        if (os::pread_all(fd_.get(), head, end_, path_) < kRecordHead) break;
-        uint64_t name_size = get_le32(head), node_size = get_le32(head + 4);
-        uint64_t next = end_ + kRecordHead + name_size + node_size;
-        if (name_size > kMaxRecord || node_size > kMaxRecord || next > size) break;
-        name.resize(name_size);
-        os::pread_all(fd_.get(), {reinterpret_cast<uint8_t*>(name.data()), name.size()},
-                      end_ + kRecordHead, path_);
-        offsets_[hash_of(name)] = end_;
-        end_ = next;
+    if (file_size(fd_.get(), path_) <= kMaxJournal) {
+        while (auto head = read_head(fd_.get(), end_, path_)) {
+            Bytes name(head->name_size);
+            if (os::pread_all(fd_.get(), name, end_ + kRecordHead, path_) < name.size()) break;
+            offsets_[hash_of(as_text(name))] = end_;
+            end_ += head->record_size();
+        }
     }
     if (ftruncate(fd_.get(), static_cast<off_t>(end_)) != 0) throw errno_error("truncate " + path_);
 }
@@ -66,11 +78,12 @@ std::optional<repository::Node> ResumeJournal::find(const std::string& path) {
     auto it = offsets_.find(hash_of(path));
     if (it == offsets_.end()) return std::nullopt;
     try {
-        uint8_t head[kRecordHead];
-        os::pread_all(fd_.get(), head, it->second, path_);
-        Bytes body(size_t{get_le32(head)} + get_le32(head + 4));
-        os::pread_all(fd_.get(), body, it->second + kRecordHead, path_);
-        ByteView name = ByteView(body).first(get_le32(head));
+        auto head = read_head(fd_.get(), it->second, path_);
+        if (!head || head->name_size != path.size()) return std::nullopt;
+        Bytes body(head->name_size + head->node_size);
+        if (os::pread_all(fd_.get(), body, it->second + kRecordHead, path_) < body.size())
+            return std::nullopt;
+        ByteView name = ByteView(body).first(path.size());
         if (as_text(name) != path) return std::nullopt;
         return repository::decode_node(ByteView(body).subspan(name.size()));
     } catch (const Error&) {
@@ -81,6 +94,8 @@ std::optional<repository::Node> ResumeJournal::find(const std::string& path) {
 void ResumeJournal::record(const std::string& path, const repository::Node& node) {
     Bytes json;
     repository::encode_node(json, node);
+    // Such a record would end the journal for the next run.
+    if (Head{path.size(), json.size()}.record_size() > kMaxRecord) return;
     std::lock_guard lock(mutex_);
     if (!fd_.valid()) return;
     size_t at = pending_.size();

@@ -130,6 +130,32 @@ TEST_F(ResumeJournalTest, SurvivesAnyDamage) {
     }
 }
 
+uint64_t peak_kib() {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with("VmPeak:")) return std::stoull(line.substr(7));
+    return 0;
+}
+
+// The file may change under us once it is open.
+TEST_F(ResumeJournalTest, BelievesNoLengthThatTheFileCannotHold) {
+    fill(0, 2);
+    ResumeJournal journal(path_);
+    auto overwrite = [&](const std::string& head) {
+        std::fstream(path_, std::ios::in | std::ios::out | std::ios::binary) << head;
+    };
+    uint64_t before = peak_kib();
+    ASSERT_GT(before, 0u);
+    overwrite(std::string(8, '\xff'));
+    EXPECT_FALSE(journal.find(path(0)));
+    overwrite(std::string("\x0a\0\0\0\xff\xff\xff\xff", 8));
+    EXPECT_FALSE(journal.find(path(0)));
+    expect_node(journal, path(1), 1);
+    fs::resize_file(path_, 3);
+    EXPECT_FALSE(journal.find(path(0)));
+    EXPECT_LT(peak_kib() - before, 1u << 20) << "memory for lengths that are not there";
+}
+
 TEST_F(ResumeJournalTest, TakesRecordsFromManyThreads) {
     {
         ResumeJournal journal(path_);

@@ -12,6 +12,7 @@ namespace {
 
 // Staged entry: id[32] type_and_pack[4] offset[4] length[3] uncompressed[3]; type and pack
 // big-endian, so that entries of one id sort by type. Packed: the same without id[0..2).
+// With kLong as length, the offset is an index into long_places_.
 constexpr size_t kAfterId = 32;
 constexpr uint32_t kTreeBit = 1U << 31;
 constexpr uint32_t kLong = 0xffffff;
@@ -26,9 +27,6 @@ uint32_t get24(const uint8_t* p) {
 }
 void put_be32(uint8_t* p, uint32_t v) { put_le32(p, __builtin_bswap32(v)); }
 uint32_t get_be32(const uint8_t* p) { return __builtin_bswap32(get_le32(p)); }
-uint64_t long_key(uint32_t pack, uint32_t offset) {
-    return static_cast<uint64_t>(pack) << 32 | offset;
-}
 
 // In-place radix pass (American flag sort) on one byte of the id over [first, last) staged entries.
 template <size_t kEntry>
@@ -67,7 +65,8 @@ BlobTable& BlobTable::operator=(BlobTable&& other) noexcept {
     std::swap(size_, other.size_);
     std::swap(capacity_, other.capacity_);
     std::swap(starts_, other.starts_);
-    std::swap(long_lengths_, other.long_lengths_);
+    std::swap(long_places_, other.long_places_);
+    std::swap(long_numbers_, other.long_numbers_);
     return *this;
 }
 
@@ -85,12 +84,17 @@ void BlobTable::append(const PackedBlob& blob, uint32_t pack) {
     uint8_t* p = staged(size_++);
     std::memcpy(p, blob.handle.id.bytes.data(), Id::kSize);
     put_be32(p + kAfterId, pack | (blob.handle.type == BlobType::tree ? kTreeBit : 0));
-    put_le32(p + kAfterId + 4, blob.offset);
     bool is_long = blob.length >= kLong || blob.uncompressed_length >= kLong;
+    LongPlace place{blob.offset, blob.length, blob.uncompressed_length};
+    put_le32(p + kAfterId + 4, is_long ? number_of(place) : blob.offset);
     put24(p + kAfterId + 8, is_long ? kLong : blob.length);
-    put24(p + kAfterId + 11, is_long ? kLong : blob.uncompressed_length);
-    if (is_long)
-        long_lengths_[long_key(pack, blob.offset)] = {blob.length, blob.uncompressed_length};
+    put24(p + kAfterId + 11, is_long ? 0 : blob.uncompressed_length);
+}
+
+uint32_t BlobTable::number_of(const LongPlace& place) {
+    auto [it, fresh] = long_numbers_.try_emplace(place, static_cast<uint32_t>(long_places_.size()));
+    if (fresh) long_places_.push_back(place);
+    return it->second;
 }
 
 void BlobTable::sort() {
@@ -123,10 +127,12 @@ void BlobTable::sort() {
             static_cast<uint8_t*>(std::realloc(data_, std::max<size_t>(1, size_ * kPacked))))
         data_ = shrunk;
     capacity_ = size_;
+    long_numbers_ = {};
 }
 
 size_t BlobTable::memory_bytes() const {
-    return size_ * kPacked + starts_.size() * sizeof(uint32_t) + long_lengths_.size() * 48;
+    return size_ * kPacked + starts_.size() * sizeof(uint32_t) +
+           long_places_.capacity() * sizeof(LongPlace);
 }
 
 size_t BlobTable::bucket_of(size_t i) const {
@@ -148,10 +154,11 @@ BlobTable::Entry BlobTable::entry(size_t i) const {
     out.blob.offset = get_le32(p + 34);
     out.blob.length = get24(p + 38);
     out.blob.uncompressed_length = get24(p + 41);
-    if (out.blob.length == kLong && out.blob.uncompressed_length == kLong) {
-        const LongLengths& lengths = long_lengths_.at(long_key(out.pack, out.blob.offset));
-        out.blob.length = lengths.length;
-        out.blob.uncompressed_length = lengths.uncompressed_length;
+    if (out.blob.length == kLong) {
+        const LongPlace& place = long_places_.at(out.blob.offset);
+        out.blob.offset = place.offset;
+        out.blob.length = place.length;
+        out.blob.uncompressed_length = place.uncompressed_length;
     }
     return out;
 }

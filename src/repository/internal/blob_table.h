@@ -5,16 +5,17 @@
 #include <array>
 #include <cstdint>
 #include <cstdlib>
-#include <unordered_map>
+#include <map>
 #include <vector>
 
 #include "repository/blob.h"
 
 namespace sevenfold::repository::internal {
 
-// Lengths that do not fit 24 bits lie beside the table, under their pack and offset.
-struct LongLengths {
-    uint32_t length, uncompressed_length;
+// Where a blob lies whose lengths do not fit 24 bits: kept beside the table. Real ones are few.
+struct LongPlace {
+    uint32_t offset, length, uncompressed_length;
+    auto operator<=>(const LongPlace&) const = default;
 };
 
 class BlobTable {
@@ -48,11 +49,14 @@ class BlobTable {
     const uint8_t* packed(size_t i) const { return data_ + i * kPacked; }
     size_t bucket_of(size_t i) const;
     void reserve(size_t entries);
+    uint32_t number_of(const LongPlace& place);
 
     uint8_t* data_ = nullptr;  // malloc: realloc of large blocks moves pages and copies nothing
     size_t size_ = 0, capacity_ = 0;
     std::vector<uint32_t> starts_;  // kBuckets + 1 once sorted
-    std::unordered_map<uint64_t, LongLengths> long_lengths_;
+    std::vector<LongPlace> long_places_;
+    // Until sorted: equal places get one number, so that repetitions stay exact.
+    std::map<LongPlace, uint32_t> long_numbers_;
 };
 
 }  // namespace sevenfold::repository::internal

@@ -11,12 +11,11 @@
 #include <ctime>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "os/file.h"
 
 namespace sevenfold::storage {
 namespace {
-
-constexpr time_t kLeftoverAge = 24 * 3600;
 
 // Calls each(fd of the folder, entry name). False when the folder does not exist.
 bool for_each_entry(const std::string& path,
@@ -37,10 +36,12 @@ bool for_each_entry(const std::string& path,
     }
 }
 
-bool list_folder(const std::string& path, std::vector<FileInfo>& found) {
+// With `first_byte` only ids that begin so: load() would not find others here.
+bool list_folder(const std::string& path, std::optional<uint8_t> first_byte,
+                 std::vector<FileInfo>& found) {
     return for_each_entry(path, [&](int dir_fd, const char* name) {
         auto id = Id::parse(name);
-        if (!id) return;
+        if (!id || (first_byte && id->bytes[0] != *first_byte)) return;
         struct stat st {};
         if (::fstatat(dir_fd, name, &st, 0) != 0) {
             if (errno == ENOENT) return;  // removed by somebody since readdir
@@ -50,15 +51,25 @@ bool list_folder(const std::string& path, std::vector<FileInfo>& found) {
     });
 }
 
-void remove_leftovers(const std::string& path) {
-    time_t now = std::time(nullptr);
+void remove_leftovers(const std::string& path, FileType type) try {
+    time_t oldest = std::time(nullptr) - std::chrono::seconds(kLeftoverAge).count();
     for_each_entry(path, [&](int dir_fd, const char* name) {
         struct stat st {};
-        if (std::string_view(name).find("-tmp-") == std::string_view::npos) return;
+        if (!is_temporary_name(type, name)) return;
         if (::fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-            st.st_mtime < now - kLeftoverAge)
+            st.st_mtime < oldest)
             ::unlinkat(dir_fd, name, 0);
     });
+} catch (const Error& error) {  // they only take space
+    log_debug("leftovers: {}", error.message());
+}
+
+// Makes a folder's own name durable.
+void sync_parent(const std::string& dir) try {
+    os::fsync_dir(os::parent_dir(dir));
+} catch (const Error& error) {
+    // A folder above the repository may be open to writing and not to reading.
+    if (error.kind() != ErrorKind::permission) throw;
 }
 
 Error with_disk_hint(const Error& error) {
@@ -95,18 +106,15 @@ void LocalBackend::create() try {
     if (os::path_exists(path_of({FileType::config})))
         throw Error(ErrorKind::exists, root_ + ": a repository is there already",
                     "Use it as it is, or choose another folder.");
-    os::make_dirs(root_, dir_mode_);
-    for (FileType type : kListedTypes) {
+    std::vector<std::string> made = os::make_dirs(root_, dir_mode_);
+    for (FileType type : kListedTypes)
         os::make_dirs(fmt::format("{}/{}", root_, folder(type)), dir_mode_);
-        remove_leftovers(fmt::format("{}/{}", root_, folder(type)));
-    }
-    for (int i = 0; i < 256; ++i) {
-        os::make_dirs(fmt::format("{}/data/{:02x}", root_, i), dir_mode_);
-        remove_leftovers(fmt::format("{}/data/{:02x}", root_, i));
-    }
+    for (int i = 0; i < 256; ++i) os::make_dirs(fmt::format("{}/data/{:02x}", root_, i), dir_mode_);
     os::fsync_dir(root_ + "/data");
     os::fsync_dir(root_);
-    os::fsync_dir(os::parent_dir(root_));
+    sync_parent(root_);  // also when it was there: a run that was killed may have made it
+    for (const std::string& dir : made)
+        if (dir != root_) sync_parent(dir);
 } catch (const Error& error) {
     throw error.hint().empty() ? with_disk_hint(error) : error;
 }
@@ -127,6 +135,7 @@ void LocalBackend::make_missing_dirs(const FileName& name) const {
 }
 
 void LocalBackend::store(const FileName& name, ByteView body) try {
+    if (stored_into_.first_time(name)) remove_leftovers(dir_of(name), name.type);
     std::string path = path_of(name);
     auto write = [&] {
         os::AtomicFile file(path);
@@ -173,14 +182,13 @@ void LocalBackend::list(FileType type, const std::function<void(const FileInfo&)
     std::string top = fmt::format("{}/{}", root_, folder(type));
     bool present = true;
     if (type == FileType::pack) {
-        std::vector<std::string> dirs;
+        std::vector<uint8_t> dirs;
         present = for_each_entry(top, [&](int, const char* name) {
-            uint8_t byte = 0;
-            if (from_hex(name, {&byte, 1})) dirs.push_back(fmt::format("{}/{}", top, name));
+            if (auto byte = pack_folder(name)) dirs.push_back(*byte);
         });
-        for (const std::string& dir : dirs) list_folder(dir, found);
+        for (uint8_t byte : dirs) list_folder(fmt::format("{}/{:02x}", top, byte), byte, found);
     } else if (type != FileType::config) {
-        present = list_folder(top, found);
+        present = list_folder(top, std::nullopt, found);
     }
     struct stat st {};
     if (!present && ::stat(root_.c_str(), &st) != 0) throw errno_error("list " + root_);

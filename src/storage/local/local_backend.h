@@ -12,6 +12,7 @@
 #include <string>
 
 #include "storage/backend.h"
+#include "storage/layout.h"
 
 namespace sevenfold::storage {
 
@@ -22,9 +23,10 @@ class LocalBackend : public Backend {
 
     std::string location() const override { return root_; }
     Capabilities capabilities() const override { return {.connections = 2}; }
-    // Makes the folder (with parents) and the layout in it. Removes temporary files that killed
-    // runs left more than a day ago.
+    // Makes the folder (with parents) and the layout in it.
     void create() override;
+    // The first store into a folder removes temporary files there that killed runs left more than a
+    // day ago.
     void store(const FileName& name, ByteView body) override;
     Bytes load(const FileName& name, uint64_t offset, size_t length) override;
     uint64_t size(const FileName& name) override;
@@ -41,6 +43,7 @@ class LocalBackend : public Backend {
     void make_missing_dirs(const FileName& name) const;
 
     std::string root_;
+    StoredInto stored_into_;
     mode_t file_mode_ = 0400;
     mode_t dir_mode_ = 0700;
 };

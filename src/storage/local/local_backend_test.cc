@@ -105,23 +105,54 @@ TEST(LocalBackend, ListingSkipsStrangers) {
         std::ofstream(folder / "repo/snapshots/" + stranger) << "z";
     fs::create_directory(folder / "repo/snapshots/" + test_name(FileType::snapshot, 2).id.hex());
     std::ofstream(folder / "repo/data/README") << "z";
+    // Where load() would not look for them.
+    fs::create_directory(folder / "repo/data/AB");
+    std::ofstream(folder / "repo/data/AB/ab" + hex.substr(2)) << "z";
+    std::ofstream(folder / "repo/data/cd/ab" + hex.substr(2)) << "z";
     auto listed = backend.list_all(FileType::snapshot);
     ASSERT_EQ(listed.size(), 1u);
     EXPECT_EQ(listed[0].id, name.id);
     EXPECT_TRUE(backend.list_all(FileType::pack).empty());
 }
 
-TEST(LocalBackend, CreateRemovesOldLeftoversOnly) {
+void make_older(const std::string& path, std::chrono::hours age) {
+    fs::last_write_time(path, fs::file_time_type::clock::now() - age);
+}
+
+// As in a repository in use: the leftovers of killed runs go at the first store into their folder.
+TEST(LocalBackend, StoreRemovesOldLeftoversOnly) {
     TestFolder folder;
+    FileName pack = test_name(FileType::pack, 1), index = test_name(FileType::index, 1);
+    {
+        LocalBackend backend(folder / "repo");
+        backend.create();
+        for (const FileName& name : {FileName{FileType::config}, pack, index})
+            backend.store(name, as_bytes("x"));
+    }
     LocalBackend backend(folder / "repo");
-    backend.create();
-    std::string old_one = folder / "repo/data/00/abc-tmp-1", young = folder / "repo/index/d-tmp-2";
-    std::ofstream(old_one) << "z";
-    std::ofstream(young) << "z";
-    fs::last_write_time(old_one, fs::file_time_type::clock::now() - std::chrono::hours(25));
-    backend.create();
-    EXPECT_FALSE(fs::exists(old_one));
-    EXPECT_TRUE(fs::exists(young));
+    auto beside = [&](const FileName& name, const std::string& suffix) {
+        std::string path = backend.path_of(name) + suffix;
+        std::ofstream(path) << "z";
+        make_older(path, std::chrono::hours(25));
+        return path;
+    };
+    std::string ours = beside(pack, "-tmp-0123456789abcdef"), restics = beside(index, "-tmp-1234"),
+                young = beside(index, "-tmp-5678"), foreign = beside(index, "-tmp-mine"),
+                of_config = beside({FileType::config}, "-tmp-99");
+    make_older(young, std::chrono::hours(23));
+    make_older(backend.path_of(index), std::chrono::hours(1000));
+    fs::create_directory(backend.path_of(index) + "-tmp-1");
+    make_older(backend.path_of(index) + "-tmp-1", std::chrono::hours(1000));
+    backend.store(pack, as_bytes("x"));
+    EXPECT_FALSE(fs::exists(ours));
+    EXPECT_TRUE(fs::exists(restics)) << "nothing was stored beside it yet";
+    backend.store(test_name(FileType::index, 2), as_bytes("x"));
+    EXPECT_FALSE(fs::exists(restics));
+    for (const std::string& kept : {young, foreign, of_config, backend.path_of(index)})
+        EXPECT_TRUE(fs::exists(kept)) << kept;
+    EXPECT_TRUE(fs::exists(backend.path_of(index) + "-tmp-1"));
+    backend.store({FileType::config}, as_bytes("x"));
+    EXPECT_FALSE(fs::exists(of_config));
 }
 
 // A file-size limit stops a write in the middle, as a full disk does.

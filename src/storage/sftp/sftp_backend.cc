@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <ctime>
+
 #include "core/error.h"
+#include "core/log.h"
 #include "crypto/random.h"
+#include "os/file.h"
 
 namespace sevenfold::storage {
 namespace {
@@ -11,10 +15,6 @@ namespace {
 // A failed write to a server with less than this left is taken for a full disk: SFTP 3 has no word
 // for it.
 constexpr uint64_t kFullDisk = 1 << 20;
-
-bool hex_byte(std::string_view name) {
-    return name.size() == 2 && name.find_first_not_of("0123456789abcdef") == name.npos;
-}
 
 }  // namespace
 
@@ -112,15 +112,48 @@ void SftpBackend::create() {
         for (FileType type : kListedTypes)
             dirs.push_back(fmt::format("{}/{}", path_, folder(type)));
         for (int i = 0; i < 256; ++i) dirs.push_back(fmt::format("{}/data/{:02x}", path_, i));
-        s.make_dirs(dirs, s.dir_mode, options_.location);
+        std::vector<std::string> made = s.make_dirs(dirs, s.dir_mode, options_.location);
         s.sync_dir(path_ + "/data", options_.location);
         s.sync_dir(path_, options_.location);
+        sync_parent(s, path_);  // also when it was there: a run that was killed may have made it
+        for (const std::string& dir : made)
+            if (dir != path_ && path_.starts_with(dir)) sync_parent(s, dir);
     });
+}
+
+// Makes a folder's own name durable, if the server can; the syncs of our own folders told already.
+void SftpBackend::sync_parent(Session& s, const std::string& dir) try {
+    s.sync_dir(os::parent_dir(dir), options_.location);
+} catch (const Error& error) {
+    // What lies above the repository may be closed to us, and not every server says so clearly.
+    if (s.connection().failed()) throw;
+    log_debug("sync: {}", error.message());
+}
+
+// Of runs that were killed; nobody remembers their temporary files.
+void SftpBackend::remove_old_leftovers(Session& s, const FileName& name) try {
+    std::string dir = dir_of(name);
+    int64_t oldest = std::time(nullptr) - std::chrono::seconds(kLeftoverAge).count();
+    std::vector<std::string> found;
+    s.list(
+        {dir},
+        [&](size_t, const SftpSession::NameEntry& entry) {
+            const auto& attributes = entry.attributes;
+            if (is_temporary_name(name.type, entry.name) && attributes.is_regular() &&
+                attributes.modified && *attributes.modified < oldest)
+                found.push_back(dir + "/" + entry.name);
+        },
+        [](size_t) {}, options_.location);
+    for (const std::string& path : found) s.remove(path, path);
+} catch (const Error& error) {
+    if (s.connection().failed()) throw;
+    log_debug("leftovers: {}", error.message());  // they only take space
 }
 
 void SftpBackend::store(const FileName& name, ByteView body) {
     std::string object = what(name);
     perform(object, [&](Session& s) {
+        if (stored_into_.first_time(name)) remove_old_leftovers(s, name);
         std::string temporary = fmt::format("{}-tmp-{:016x}", path_of(name), crypto::random_u64());
         try {
             store_as(s, name, temporary, body);
@@ -199,6 +232,7 @@ void SftpBackend::list(FileType type, const std::function<void(const FileInfo&)>
         found.clear();
         std::string top = fmt::format("{}/{}", path_, folder(type));
         std::vector<std::string> dirs;
+        std::vector<uint8_t> first_bytes;
         bool present = true;
         auto add = [&](const SftpSession::NameEntry& entry, const std::string& dir) {
             auto id = Id::parse(entry.name);
@@ -214,13 +248,20 @@ void SftpBackend::list(FileType type, const std::function<void(const FileInfo&)>
             [&](size_t, const SftpSession::NameEntry& entry) {
                 if (type != FileType::pack)
                     add(entry, top);
-                else if (hex_byte(entry.name))
+                else if (auto byte = pack_folder(entry.name)) {
                     dirs.push_back(top + "/" + entry.name);
+                    first_bytes.push_back(*byte);
+                }
             },
             [&](size_t) { present = false; }, object);
         if (!present) s.stat(path_, object);  // not_found: no repository here at all
         s.list(
-            dirs, [&](size_t i, const SftpSession::NameEntry& entry) { add(entry, dirs[i]); },
+            dirs,
+            [&](size_t i, const SftpSession::NameEntry& entry) {
+                // load() would not find others here.
+                auto id = Id::parse(entry.name);
+                if (id && id->bytes[0] == first_bytes[i]) add(entry, dirs[i]);
+            },
             [](size_t) {}, object);
     });
     for (const FileInfo& info : found) each(info);

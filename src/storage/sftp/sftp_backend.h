@@ -8,7 +8,8 @@
 // folder after it (OpenSSH can); elsewhere it is the server's own. As with the local backend, the
 // removal of packs and locks is not synced. A server without posix-rename@openssh.com cannot
 // replace a file atomically. Temporary files are "<name>-tmp-<random>"; those that a broken
-// connection left are removed after the next connect.
+// connection left are removed after the next connect, those that killed runs left more than a day
+// ago at the first store into their folder.
 #pragma once
 
 #include <memory>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "storage/backend.h"
+#include "storage/layout.h"
 #include "storage/sftp/sftp_session.h"
 
 namespace sevenfold::storage {
@@ -56,6 +58,8 @@ class SftpBackend : public Backend {
     std::string dir_of(const FileName& name) const;
     std::string path_of(const FileName& name) const;
     std::string what(const FileName& name) const;
+    void sync_parent(Session& session, const std::string& dir);
+    void remove_old_leftovers(Session& session, const FileName& name);
     void store_as(Session& session, const FileName& name, const std::string& temporary,
                   ByteView body);
     Bytes read(const FileName& name, uint64_t offset, std::optional<size_t> length, uint64_t limit);
@@ -65,6 +69,7 @@ class SftpBackend : public Backend {
     std::mutex connect_mutex_;  // held while connecting: the others wait for the same connection
     // Shared, because operations under way keep a broken session while others have a new one.
     std::shared_ptr<Session> session_;
+    StoredInto stored_into_;
     std::mutex leftover_mutex_;
     std::vector<std::string> leftovers_;  // temporary files to remove after the next connect
     std::atomic<bool> atomic_replace_{true};

@@ -4,6 +4,8 @@
 #include <signal.h>
 
 #include <filesystem>
+#include <fstream>
+#include <set>
 
 #include "core/parallel.h"
 #include "net/ssh_command.h"
@@ -105,6 +107,20 @@ TEST_F(SftpTest, MakesMissingFoldersButNeverTheRoot) {
     EXPECT_FALSE(fs::exists(path_));
 }
 
+TEST_F(SftpTest, ListingSkipsPacksInWrongFolders) {
+    auto backend = open(server().options());
+    backend->create();
+    FileName pack = test_name(FileType::pack, 1);
+    backend->store(pack, as_bytes("x"));
+    std::string hex = pack.id.hex().substr(2);
+    fs::create_directory(path_ + "/data/AB");
+    std::ofstream(path_ + "/data/AB/ab" + hex) << "z";
+    std::ofstream(path_ + "/data/cd/ab" + hex) << "z";
+    auto listed = backend->list_all(FileType::pack);
+    ASSERT_EQ(listed.size(), 1u);
+    EXPECT_EQ(listed[0].id, pack.id);
+}
+
 TEST_F(SftpTest, ConnectionCutMidStoreLeavesNothingUnderTheName) {
     ConnectionCutter cutter(server().port());
     auto backend = open(server().options(cutter.port()));
@@ -122,6 +138,32 @@ TEST_F(SftpTest, ConnectionCutMidStoreLeavesNothingUnderTheName) {
     backend->store(name, body);
     EXPECT_EQ(backend->load_all(name, UINT64_MAX), body);
     EXPECT_EQ(files(), std::vector<std::string>{name.id.hex()});  // the leftovers are gone
+}
+
+// Left by runs of which no process remembers anything.
+TEST_F(SftpTest, StoreRemovesOldLeftoversOnly) {
+    FileName pack = test_name(FileType::pack, 1), index = test_name(FileType::index, 1);
+    auto first = open(server().options());
+    first->create();
+    first->store({FileType::config}, as_bytes("x"));
+    std::string dir = path_ + "/data/" + pack.id.hex().substr(0, 2) + "/";
+    auto leave = [&](const std::string& path, int hours) {
+        std::ofstream(path) << "z";
+        fs::last_write_time(path, fs::file_time_type::clock::now() - std::chrono::hours(hours));
+        return path;
+    };
+    std::string ours = leave(dir + pack.id.hex() + "-tmp-0123456789abcdef", 25),
+                restics = leave(dir + pack.id.hex() + "-restic-temp-" + std::string(32, 'a'), 25),
+                young = leave(dir + pack.id.hex() + "-tmp-fedcba9876543210", 23),
+                foreign = leave(dir + pack.id.hex() + "-tmp-mine", 25),
+                of_index = leave(path_ + "/index/" + index.id.hex() + "-tmp-1234", 25);
+    auto second = open(server().options());
+    second->store(pack, as_bytes("x"));
+    for (const std::string& gone : {ours, restics}) EXPECT_FALSE(fs::exists(gone)) << gone;
+    for (const std::string& kept : {young, foreign, of_index})
+        EXPECT_TRUE(fs::exists(kept)) << kept;
+    second->store(index, as_bytes("x"));
+    EXPECT_FALSE(fs::exists(of_index));
 }
 
 TEST_F(SftpTest, ConnectionCutMidLoad) {
@@ -250,15 +292,26 @@ TEST_F(SftpTest, ServesRealRestic) {
 TEST_F(SftpTest, StalledServerTimesOut) {
     ConnectionCutter cutter(server().port());
     auto options = server().options(cutter.port());
-    auto normal = open(options);
-    normal->create();
-    options.stall_timeout = std::chrono::seconds(3);
+    FileName name = test_name(FileType::pack, 1);
+    auto patient = open(options);
+    patient->create();
+    patient->store(name, test_body(1000, 1));
+    options.stall_timeout = std::chrono::seconds(2);
     auto backend = open(options);
-    backend->store(test_name(FileType::pack, 1), test_body(1000, 1));
+    // A busy machine may need longer than that, to connect above all.
+    auto size_at_last = [&]() -> uint64_t {
+        for (int attempt = 0; attempt < 30; ++attempt) try {
+                return backend->size(name);
+            } catch (const Error& error) {
+                EXPECT_EQ(error.kind(), ErrorKind::timeout) << error.message();
+            }
+        return 0;
+    };
+    EXPECT_EQ(size_at_last(), 1000u);
     cutter.stall(true);
-    expect_error(ErrorKind::timeout, [&] { backend->size(test_name(FileType::pack, 1)); });
+    expect_error(ErrorKind::timeout, [&] { backend->size(name); });
     cutter.stall(false);
-    EXPECT_EQ(backend->size(test_name(FileType::pack, 1)), 1000u);
+    EXPECT_EQ(size_at_last(), 1000u);
 }
 
 TEST_F(SftpTest, UnknownHostKeyIsRefused) {
@@ -294,10 +347,28 @@ TEST_F(SftpTest, NobodyListensIsANetworkError) {
     EXPECT_THAT(error.message(), testing::HasSubstr("refused"));
 }
 
+TEST(Sftp, CreateSyncsEveryNewName) {
+    TestFolder folder;
+    auto backend =
+        direct("sh -c 'exec /usr/lib/openssh/sftp-server -e -l VERBOSE 2>" + (folder / "log") + "'",
+               folder / "a/b/repo");
+    backend->create();
+    std::set<std::string> synced;
+    std::ifstream log(folder / "log");
+    for (std::string line; std::getline(log, line);)
+        if (line.starts_with("fsync ")) synced.insert(line.substr(0, line.rfind('"') + 1));
+    for (const char* dir : {"", "/a", "/a/b", "/a/b/repo", "/a/b/repo/data"})
+        EXPECT_THAT(synced, testing::Contains("fsync \"" + folder.path() + dir + "\""));
+}
+
 TEST(SftpHostile, WhatIsNoServer) {
     TestFolder folder;
+    // Short only where it is to run out: on a busy machine every answer may be late.
+    auto timeout = [](ErrorKind expected) {
+        return std::chrono::seconds(expected == ErrorKind::timeout ? 2 : 60);
+    };
     auto kind = [&](const std::string& command, ErrorKind expected) {
-        auto backend = direct(command, folder / "r", std::chrono::seconds(3));
+        auto backend = direct(command, folder / "r", timeout(expected));
         return expect_error(expected, [&] { backend->size({FileType::config}); });
     };
     Error error = kind("sh -c 'echo Welcome to this machine; cat'", ErrorKind::unsupported);
@@ -312,7 +383,7 @@ TEST(SftpHostile, WhatIsNoServer) {
             folder / "r",
             {.command = {"sh", "-c", R"(printf '\0\0\0\005\002\0\0\0\003'; )" + script},
              .location = "sftp:test",
-             .stall_timeout = std::chrono::seconds(2)});
+             .stall_timeout = timeout(expected)});
         return expect_error(expected, [&] { backend.size({FileType::config}); });
     };
     error = script_kind(R"(printf '\0\0\0\011\145\0\0\1\0\0\0\0\0'; cat >/dev/null)",

@@ -194,8 +194,9 @@ void SftpSession::remove(const std::string& path, std::string_view what) {
     exchange.expect_ok(exchange.send(PacketType::remove, path_request(path)), what);
 }
 
-void SftpSession::make_dirs(const std::vector<std::string>& paths, uint32_t mode,
-                            std::string_view what) {
+std::vector<std::string> SftpSession::make_dirs(const std::vector<std::string>& paths,
+                                                uint32_t mode, std::string_view what) {
+    std::vector<std::string> fresh;
     for (size_t first = 0; first < paths.size(); first += kMaxRequests) {
         Exchange exchange(connection_);
         size_t end = std::min(paths.size(), first + kMaxRequests);
@@ -214,13 +215,16 @@ void SftpSession::make_dirs(const std::vector<std::string>& paths, uint32_t mode
             SftpConnection::Packet packet = exchange.receive(looks[i - first]);
             bool there = packet.reply().type == PacketType::attributes &&
                          !sftp::parse_attributes(packet.reply().body).is_regular();
-            if (!there) {
-                sftp::Status why = results[i - first];
-                if (why.code == StatusCode::ok) why.code = StatusCode::failure;
-                throw sftp_error(why, name);
+            sftp::Status result = results[i - first];
+            if (there) {
+                if (result.code == StatusCode::ok) fresh.push_back(paths[i]);
+                continue;
             }
+            if (result.code == StatusCode::ok) result.code = StatusCode::failure;
+            throw sftp_error(result, name);
         }
     }
+    return fresh;
 }
 
 void SftpSession::sync_dir(const std::string& path, std::string_view what) {

@@ -31,8 +31,9 @@ class SftpSession {
     // Replaces `to`.
     void rename(const std::string& from, const std::string& to, std::string_view what);
     void remove(const std::string& path, std::string_view what);
-    // Makes folders, parents first; those that exist are fine.
-    void make_dirs(const std::vector<std::string>& paths, uint32_t mode, std::string_view what);
+    // Makes folders, parents first; those that exist are fine. Returns the new ones.
+    std::vector<std::string> make_dirs(const std::vector<std::string>& paths, uint32_t mode,
+                                       std::string_view what);
     // Makes the names in a folder durable, where the server can.
     void sync_dir(const std::string& path, std::string_view what);
     // The entries of several folders, several at a time; each(index of the folder, entry) gets
