@@ -34,6 +34,9 @@ function(sevenfold_room name)
         endforeach()
     endif()
     if(tests)
+        if(SEVENFOLD_SANITIZE MATCHES undefined)  # in what is tested, not in tests: a third less time to build
+            set_source_files_properties(${tests} PROPERTIES COMPILE_OPTIONS -fno-sanitize=undefined)
+        endif()
         add_executable(${name}_test ${tests})
         target_precompile_headers(${name}_test REUSE_FROM sf_pch)
         if(name MATCHES "^(config|cli)$")  # they compare documents with what the program makes

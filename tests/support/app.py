@@ -1,6 +1,7 @@
 """An application that is protected: a source, two places that are folders, a configuration."""
 import os
 import shutil
+import signal
 import tempfile
 
 import program
@@ -119,6 +120,8 @@ def main():
     """Of each test program: its tests, and the templates removed at the end."""
     program.binary()
     program.cheap_key()
+    # Where a shell started us in the background, Ctrl-C is ignored, and so it would be by commands.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         import unittest
         unittest.main(verbosity=2)
