@@ -9,6 +9,7 @@ quickstart_packages=(python3) # makes the sample, compares what comes back
 test_packages=(
     libgmock-dev libgtest-dev librapidcheck-dev nlohmann-json3-dev # unit tests
     clang-14 clang-format-14 libclang-rt-14-dev       # fuzzing, house rules
+    libbenchmark-dev                                  # so that benchmarks keep building
     acl attr openssh-client openssh-server restic     # real peers, and what tests look with
     git mount procps python3 tzdata util-linux
 )

@@ -106,7 +106,7 @@ void check_restore_target(const RestoreArguments& arguments) {
     for (const KeepOut& keep : arguments.keep_out) {
         const std::string path = resolved(keep.path);
         bool around = lies_in(path, target), inside = lies_in(target, path);
-        bool danger = keep.only_from_deleting ? around && arguments.delete_extra : around || inside;
+        bool danger = inside || (around && (!keep.only_from_deleting || arguments.delete_extra));
         if (danger)
             throw Error(ErrorKind::refused,
                         fmt::format("target {} {} {} ({})", arguments.target,

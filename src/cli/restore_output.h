@@ -14,8 +14,7 @@ namespace sevenfold::cli {
 struct KeepOut {
     std::string path;  // of a file or folder on this machine
     std::string what;  // "place near", for the message
-    // A place and the target may not lie in one another at all; other things only must not lie
-    // where --delete would remove them.
+    // The target may not lie in it, nor contain it; or contain it only where nothing is deleted.
     bool only_from_deleting = false;
 };
 

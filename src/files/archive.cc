@@ -54,10 +54,10 @@ bool ended_for_lack_of_places(const internal::Run& run, const std::exception_ptr
     }
 }
 
-void check_targets(const std::vector<std::string>& targets) {
+void check_targets(const std::vector<std::string>& targets, bool follow) {
     struct stat st {};
     for (const std::string& target : targets)
-        if (lstat(target.c_str(), &st) == 0) return;
+        if ((follow ? stat : lstat)(target.c_str(), &st) == 0) return;
     throw Error(ErrorKind::not_found,
                 fmt::format("nothing to back up: {} does not exist", fmt::join(targets, ", ")),
                 "Check the paths; nothing was backed up.");
@@ -137,7 +137,7 @@ ArchiveResult archive(const std::vector<ArchivePlace>& places, const ArchiveOpti
                 fmt::format("places {} and {} cut files differently", places[0].name, place.name),
                 "One read can only feed places with the same chunker polynomial.");
     Time start = Clock::system().now();
-    check_targets(options.targets);
+    check_targets(options.targets, options.follow_targets);
     internal::TargetNode targets = internal::resolve_targets(options.targets);
     std::vector<repository::WriterPlace> writer_places;
     for (const ArchivePlace& place : places)

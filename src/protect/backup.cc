@@ -131,7 +131,8 @@ void guard(const std::vector<Ready>& ready, const std::vector<JobPlace>& places,
     bool any_exists = false;
     for (const std::string& target : targets) {
         struct stat st {};
-        any_exists |= lstat(target.c_str(), &st) == 0;
+        auto look = options.archive.follow_targets ? stat : lstat;
+        any_exists |= look(target.c_str(), &st) == 0;
         if (files < enough) files += count_files(target, enough);
     }
     bool too_few = options.guard_against_empty && files < enough;

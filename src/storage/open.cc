@@ -185,6 +185,7 @@ std::unique_ptr<Backend> open_sftp(const Location& location, const BackendOption
                                      .location = location.display(),
                                      .may_ask = options.ssh_may_ask,
                                      .stall_timeout = options.stall_timeout,
+                                     .stop = options.stop,
                                      .upload = limits.upload,
                                      .download = limits.download};
     connection.command =

@@ -286,12 +286,15 @@ class Restore(program.Case):
         return self.app.dir, state, state + "/new", os.path.join(self.app.dir, "secrets"), \
             self.path("link")
 
-    def test_a_target_with_the_state_the_configuration_or_passwords_is_refused(self):
-        for target in self.what_backups_need():
+    def test_a_target_in_the_state_folder_is_refused(self):
+        """What only lies around it is not: an application may be restored over itself."""
+        around, *inside, _, link = self.what_backups_need()
+        for target in (*inside, link):
             with self.subTest(target=target):
                 self.assert_target_refused(target)
+        self.restore("--overwrite", "always", target=around)
 
-    def test_such_a_target_is_refused_with_delete(self):
+    def test_deleting_what_backups_need_is_refused(self):
         for target in self.what_backups_need():
             with self.subTest(target=target):
                 self.assert_target_refused(target, "--delete")

@@ -53,6 +53,8 @@ class Sources(program.Case):
     def test_a_source_that_never_was(self):
         os.rmdir(self.app.source)
         self.assert_refused(1, "does not exist", "source")
+        os.symlink(self.path("nothing"), self.app.source)
+        self.assert_refused(1, "does not exist", "source")
 
     def test_a_source_that_is_gone(self):
         trees.make_small(self.app.source, count=5)
@@ -199,7 +201,7 @@ class Sources(program.Case):
                               summary["files_unmodified"]), (1, 0, 40), summary)
         self.assert_saved(second)
         shutil.rmtree(second)
-        self.assert_refused(1, "does not exist|leads nowhere|dangling", "source|mounted")
+        self.assert_refused(1, "does not exist", "mounted")
         os.mkdir(second)
         self.assert_refused(1, "empty", "--allow-empty")
 

@@ -126,5 +126,6 @@ def main():
         import unittest
         unittest.main(verbosity=2)
     finally:
+        program.wait_for_removals()
         for holder in _templates.values():
             holder.cleanup()

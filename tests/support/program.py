@@ -5,7 +5,6 @@ for a time: wait_for() looks until something is so, and fails at its deadline.
 """
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -146,6 +145,19 @@ class Running:
         self.err.close()
 
 
+_removals = []
+
+
+def remove_meanwhile(folder):
+    """Removes a folder while the next tests run: the 256 folders of each repository take seconds."""
+    _removals.append(subprocess.Popen(["rm", "-rf", "--", folder], stderr=subprocess.DEVNULL))
+
+
+def wait_for_removals():
+    while _removals:
+        _removals.pop().wait()
+
+
 class Case(unittest.TestCase):
     """A test with its folder and its home; needs root, as disks, owners and devices do."""
     maxDiff = None
@@ -157,7 +169,7 @@ class Case(unittest.TestCase):
                       "run ./test as root or in a container")
         self.dir = tempfile.mkdtemp(prefix="sevenfold-")
         os.chmod(self.dir, 0o755)
-        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.addCleanup(remove_meanwhile, self.dir)
         self.home = self.folder("home")
         self.env = environment(self.home)
 

@@ -82,11 +82,18 @@ Error sftp_error(const sftp::Status& status, std::string_view what) {
 }
 
 SftpConnection::SftpConnection(SftpConnectionOptions options)
-    : options_(std::move(options)), child_(start(options_)), stop_(::eventfd(0, EFD_CLOEXEC)) {
+    : options_(std::move(options)),
+      child_(start(options_)),
+      stop_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (!stop_.valid()) throw errno_error("eventfd");
     ::fcntl(child_.input_fd(), F_SETFL, O_NONBLOCK);
     ::fcntl(child_.output_fd(), F_SETFL, O_NONBLOCK);
-    handshake();
+    {
+        std::stop_callback wake(options_.stop, [this] { wake_reader(); });
+        handshake();
+    }
+    uint64_t woken = 0;  // a request that came too late for the handshake
+    [[maybe_unused]] ssize_t n = ::read(stop_.get(), &woken, sizeof woken);
     reader_ = std::thread([this] { read_replies(); });
     try {
         learn_limits();
@@ -102,9 +109,13 @@ SftpConnection::~SftpConnection() {
     child_.close_input();
     // Give the server the chance to finish by itself; ~ChildProcess kills what does not end.
     if (!failed()) child_.wait_for(std::chrono::milliseconds(500));
+    wake_reader();
+    reader_.join();
+}
+
+void SftpConnection::wake_reader() {
     uint64_t one = 1;
     CHECK(::write(stop_.get(), &one, sizeof one) == sizeof one);
-    reader_.join();
 }
 
 void SftpConnection::handshake() {
@@ -118,7 +129,9 @@ void SftpConnection::handshake() {
                 version_ = sftp::parse_version(*packet);
                 break;
             }
-            if (!read_more(until)) throw connection_lost();
+            if (read_more(until)) continue;
+            if (options_.stop.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
+            throw connection_lost();
         }
     } catch (const Error& error) {
         if (error.kind() != ErrorKind::corrupt) throw;

@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -27,6 +28,7 @@ struct SftpConnectionOptions {
     std::string location;              // for messages
     bool may_ask = false;              // it may ask on the terminal
     std::chrono::nanoseconds stall_timeout = std::chrono::seconds(60);
+    std::stop_token stop;  // ends connecting with Error{interrupted}
     // Shape the file data that goes up and comes down; null: no limit.
     std::shared_ptr<TokenBucket> upload, download;
 };
@@ -110,6 +112,7 @@ class SftpConnection {
     void handshake();
     void learn_limits();
     bool read_more(Clock::time_point until);
+    void wake_reader();
     void read_replies();
     void deliver(ByteView packet);
     Error connection_lost();
@@ -123,7 +126,7 @@ class SftpConnection {
 
     const SftpConnectionOptions options_;
     os::ChildProcess child_;
-    os::UniqueFd stop_;  // wakes the reader thread at the end
+    os::UniqueFd stop_;  // wakes whoever reads
     net::sftp::Deframer deframer_;
     net::sftp::Version version_;
     uint32_t read_size_ = 32 << 10, write_size_ = 32 << 10;  // every server must take these
