@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compares sevenfold with restic and borg, pair by pair in the same run.
 
-    bench/compare.py [--binary PATH] [--work DIR] [--scale 1.0] [--runs 3] [--sftp] [--json FILE]
+    bench/compare.py [--binary PATH] [--work DIR] [--scale 1.0] [--runs 3] [--sftp] [--no-local]
+                     [--no-places] [--json FILE]
 
 Each step runs sevenfold and its peers in turn, RUNS times; the table shows the median of each figure and the
 median of the ratios taken pair by pair (sevenfold / peer), so that a machine whose speed drifts disturbs
@@ -312,6 +313,7 @@ def main():
     parser.add_argument("--peers", default="restic,borg")
     parser.add_argument("--only", choices=["random", "tree"], help="one of the sources")
     parser.add_argument("--sftp", action="store_true", help="also over SFTP on loopback (not borg)")
+    parser.add_argument("--no-local", action="store_true", help="leave out the comparison in local folders")
     parser.add_argument("--no-places", action="store_true", help="leave out the comparison of one place with two")
     parser.add_argument("--json", help="write all figures to this file")
     options = parser.parse_args()
@@ -330,7 +332,7 @@ def main():
         tools = [ResticLike("sevenfold", [binary, "repo"], work)]
         tools += [ResticLike("restic", ["restic"], work)] if "restic" in peers else []
         tools += [Borg("borg", work)] if "borg" in peers else []
-        for name in sources:
+        for name in sources if not options.no_local else ():
             bench_source(f"{name}, local", f"{work}/{name}", tools, results, options.runs, work)
         if options.sftp:
             sshd = Sshd(work)

@@ -216,6 +216,17 @@ TEST_F(RestoreTest, OverwriteDecidesByTheRules) {
     EXPECT_EQ(run(Overwrite::always, "wrong", 1600000000), "right");
 }
 
+TEST_F(RestoreTest, OverwriteNeverLeavesFoldersAsTheyAre) {
+    Id root = tree({folder("a", {file("f", "right")})});
+    for (auto [mode, left] : {std::pair{Overwrite::never, true}, {Overwrite::always, false}}) {
+        fs::create_directories(target_ + "/a");
+        fs::permissions(target_ + "/a", fs::perms(0711));
+        expect_clean(restore(root, {.overwrite = mode}));
+        EXPECT_EQ(content_of(target_ + "/a/f"), "right");
+        EXPECT_EQ(fs::status(target_ + "/a").permissions() == fs::perms(0711), left);
+    }
+}
+
 TEST_F(RestoreTest, DryRunChangesNothing) {
     Id root = tree({folder("a", {file("f", "right")}), file("g", "g"), link("l", "x")});
     RestoreResult result = restore(root, {.dry_run = true});

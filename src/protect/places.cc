@@ -40,7 +40,9 @@ std::unique_ptr<Repository> open_place(const config::PlaceConfig& place,
     } catch (const Error& error) {
         Error named = error.with_context("place " + place.name);
         if (error.kind() == ErrorKind::no_repository)
-            throw named.with_hint("Create it with `sevenfold init --repositories`.");
+            throw named.with_hint(
+                "Is it mounted? `sevenfold init --repositories` creates the repository of a new "
+                "place.");
         throw named;
     }
 }

@@ -51,7 +51,7 @@ class BufferPool {
     }
     void give(Bytes buffer) {
         std::lock_guard lock(mutex_);
-        if (idle_.size() < 4) idle_.push_back(std::move(buffer));
+        if (idle_.size() < 2) idle_.push_back(std::move(buffer));
     }
 
   private:
@@ -67,13 +67,13 @@ struct BlobWriter::Place {
           options(writer_options),
           pack_target(info.pack_target != 0 ? info.pack_target : options.pack_target),
           connections(std::clamp(info.repository->backend().capabilities().connections, 1U, 8U)),
-          queue(connections) {}
+          queue(1) {}
 
     WriterPlace info;
     const WriterOptions& options;
     const size_t pack_target;
     const unsigned connections;
-    BoundedQueue<PackBuilder::Finished> queue;  // connections packs
+    BoundedQueue<PackBuilder::Finished> queue;  // one pack: enough that no uploader idles
     std::vector<std::thread> uploaders;
     std::atomic<State> state{State::active};
     std::atomic<uint64_t> data_blobs{0}, tree_blobs{0}, bytes_added{0}, bytes_packed{0};

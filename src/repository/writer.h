@@ -6,7 +6,7 @@
 // as lagging, so that it delays only itself. Index files are saved at checkpoints, so that an
 // interrupted run loses little.
 //
-// Memory, for each place: workers × 2 open packs and connections × 2 + 1 finished ones, each of
+// Memory, for each place: workers × 2 open packs and connections + 2 finished ones, each of
 // pack_target plus at most one blob.
 #pragma once
 

@@ -73,7 +73,8 @@ void examine(Context& context, const Options& options, Health& health) {
 
 std::string hint_for(const Health& health) {
     if (health.error->kind() == ErrorKind::no_repository)
-        return "Create it with `sevenfold init --repositories`.";
+        return "Is it mounted? `sevenfold init --repositories` creates the repository of a new "
+               "place.";
     return health.error->hint();
 }
 

@@ -223,6 +223,7 @@ void Target::finish_root(const Node& node) {
 
 void Target::finish(Folder& folder) {
     if (!folder.exists || options_.dry_run) return;
+    if (options_.overwrite == Overwrite::never && !folder.fresh) return;
     try {
         auto st = stat(*folder.parent, folder.name);
         if (!st || !S_ISDIR(st->st_mode))
