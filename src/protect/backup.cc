@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <map>
@@ -11,6 +10,7 @@
 #include "core/log.h"
 #include "core/parallel.h"
 #include "crypto/sha256.h"
+#include "protect/status.h"
 #include "repository/repository.h"
 #include "repository/walk.h"
 
@@ -33,9 +33,7 @@ struct Ready {
 };
 
 std::string host_of(const files::ArchiveOptions& options) {
-    if (!options.hostname.empty()) return options.hostname;
-    char name[256] = {};
-    return gethostname(name, sizeof name - 1) == 0 ? name : "";
+    return options.hostname.empty() ? this_host() : options.hostname;
 }
 
 std::vector<std::string> paths_of(const files::ArchiveOptions& options) {
@@ -236,7 +234,7 @@ void run_group(std::vector<Ready> group, const std::vector<JobPlace>& places,
 // An error of opening a place names it already.
 Error naming_place(const std::string& name, const Error& error) {
     std::string prefix = "place " + name;
-    return error.message().starts_with(prefix) ? error : error.with_context(prefix);
+    return error.message().starts_with(prefix + ":") ? error : error.with_context(prefix);
 }
 
 [[noreturn]] void throw_no_place_works(const std::vector<PlaceResult>& places) {

@@ -8,6 +8,7 @@
 #include "core/units.h"
 #include "protect/passwords.h"
 #include "protect/places.h"
+#include "protect/status.h"
 #include "repository/lock.h"
 #include "repository/snapshot.h"
 
@@ -34,9 +35,7 @@ struct Health {
 // remove.
 void probe_writing(const repository::Repository& repository, const Clock& clock) {
     repository::LockInfo lock;
-    char host[256] = {};
-    ::gethostname(host, sizeof host - 1);
-    lock.hostname = host;
+    lock.hostname = protect::this_host();
     lock.time = clock.now();
     lock.pid = ::getpid();
     lock.uid = ::getuid();
