@@ -3,13 +3,16 @@
 
 build_packages=(
     ca-certificates ccache cmake g++ ninja-build pkg-config
-    libcli11-dev libfmt-dev libsqlite3-dev libssl-dev libtomlplusplus-dev libzstd-dev
+    libcli11-dev libfmt-dev libmariadb-dev libsqlite3-dev libssl-dev libtomlplusplus-dev libzstd-dev
+    nlohmann-json3-dev
 )
-quickstart_packages=(python3) # makes the sample, compares what comes back
+# Python makes the sample and compares what comes back; the database is the sample application's.
+quickstart_packages=(mariadb-backup mariadb-client mariadb-server python3)
 test_packages=(
-    libgmock-dev libgtest-dev librapidcheck-dev nlohmann-json3-dev # unit tests
+    libgmock-dev libgtest-dev librapidcheck-dev # unit tests
     clang-14 clang-format-14 libclang-rt-14-dev       # fuzzing, house rules
     libbenchmark-dev                                  # so that benchmarks keep building
+    mariadb-backup mariadb-client mariadb-server      # the databases of the tests
     acl attr openssh-client openssh-server restic     # real peers, and what tests look with
     git mount procps python3 tzdata util-linux
 )
