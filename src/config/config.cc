@@ -64,8 +64,24 @@ const FilesConfig* AppConfig::find_files(std::string_view name) const {
 const PlaceConfig& AppConfig::place(std::string_view name) const {
     return named(places, name, "place");
 }
+const DatabaseConfig* AppConfig::find_database(std::string_view name) const {
+    return find_named(databases, name);
+}
 const FilesConfig& AppConfig::source(std::string_view name) const {
     return named(files, name, "source");
+}
+const DatabaseConfig& AppConfig::database(std::string_view name) const {
+    if (name.empty() && databases.size() == 1) return databases[0];
+    if (databases.empty())
+        throw Error(ErrorKind::usage, "the configuration has no [[database]]",
+                    "Add one; `sevenfold config sample` shows how.");
+    if (name.empty())
+        throw Error(ErrorKind::usage, "several databases: name the one that is meant");
+    return named(databases, name, "database");
+}
+
+size_t source_count(const AppConfig& config) {
+    return config.files.size() + config.databases.size();
 }
 
 std::string Problem::text_with_place() const {

@@ -71,6 +71,41 @@ struct FilesConfig {
     int line = 0;
 };
 
+// How one account logs in; the server's own socket authentication needs no password.
+struct AccountConfig {
+    std::string user, password_file, password_command;  // at most one of the last two
+};
+
+// A source: a database server, or some of its databases.
+struct DatabaseConfig {
+    std::string name;
+    std::string driver = "mariadb";
+    std::string host;  // empty: the socket
+    uint64_t port = 3306;
+    std::string socket;
+    std::string tls = "off";                         // off, required, verified
+    std::string tls_ca;                              // absolute after loading
+    AccountConfig account;                           // reads everything: dumps, timeline
+    AccountConfig physical_account, stream_account;  // user empty: as `account`
+    std::vector<std::string> databases, exclude;     // patterns; empty: all, none
+    std::chrono::nanoseconds every{std::chrono::hours(1)};
+    std::chrono::nanoseconds base{std::chrono::hours(24)};
+    std::string method = "auto";  // auto, logical, physical
+    std::string format = "tsv";   // tsv, sql
+    bool users = true;
+    uint64_t threads = 0;  // 0: by the number of processors
+    std::string backup_tool;
+    bool stream = false;
+    std::string ack = "semi-sync";  // semi-sync, async
+    std::string stream_second;      // a place's name; empty: none
+    std::chrono::nanoseconds seal{std::chrono::minutes(1)};
+    uint64_t seal_size = 64 << 20;
+    bool canary = false;
+    std::vector<std::string> places;  // names; never empty after loading
+    std::vector<std::string> tags;
+    int line = 0;
+};
+
 struct RecoverySection {
     std::chrono::nanoseconds rto{std::chrono::hours(3)};
     std::chrono::nanoseconds rpo{std::chrono::hours(24)};
@@ -84,14 +119,18 @@ struct AppConfig {
     AppSection app;
     std::vector<PlaceConfig> places;
     std::vector<FilesConfig> files;
+    std::vector<DatabaseConfig> databases;
     RecoverySection recovery;
     DrillSection drill;
 
     const PlaceConfig* find_place(std::string_view name) const;
     const FilesConfig* find_files(std::string_view name) const;
+    const DatabaseConfig* find_database(std::string_view name) const;
     // As find_…, but an unknown name is Error{usage} with the nearest known one.
     const PlaceConfig& place(std::string_view name) const;
     const FilesConfig& source(std::string_view name) const;
+    // Empty: the only one there is.
+    const DatabaseConfig& database(std::string_view name) const;
 };
 
 // Something wrong (or, as a warning, doubtful) in the file. `line` 0: no line to name.
@@ -135,6 +174,9 @@ Inspection inspect_text(std::string_view toml, const std::string& path,
                         const Environment& environment = process_environment());
 // Throws Error{config} for the first problem, naming file and line.
 LoadedConfig load(const std::string& path, const Environment& environment = process_environment());
+
+// The number of sources of all kinds.
+size_t source_count(const AppConfig& config);
 
 // SEVENFOLD_PASSWORD_OFF_SITE for the place "off-site".
 std::string password_variable(std::string_view place_name);

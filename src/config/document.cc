@@ -184,6 +184,13 @@ std::string sample_config() {
           {"every", "\"15m\""},
           {"exclude", "[\"*.tmp\"]"},
           {"keep", "{ last = 4, hourly = 48, daily = 30, weekly = 8, monthly = 12 }"}}},
+        {"database",
+         {{"name", "\"main\""},
+          {"socket", "\"/run/mysqld/mysqld.sock\""},
+          {"user", "\"sevenfold\""},
+          {"stream", "true"},
+          {"stream_user", "\"sevenfold_stream\""},
+          {"stream_second", "\"offsite\""}}},
         {"recovery", {{"rto", "\"3h\""}, {"rpo", "\"1h\""}}},
         {"drill", {{"every", "\"monthly\""}}},
     });

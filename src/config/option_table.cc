@@ -16,16 +16,25 @@ struct MemberOf<F S::*> {
     using Field = F;
 };
 
-// Stores a value of the right type in the field `Member` of a section's struct.
-template <auto Member>
-void into(void* section_struct, const Value& value) {
-    using Struct = typename MemberOf<decltype(Member)>::Struct;
-    using Field = typename MemberOf<decltype(Member)>::Field;
-    Field& field = static_cast<Struct*>(section_struct)->*Member;
+template <class Field>
+void set_field(Field& field, const Value& value) {
     if constexpr (std::is_same_v<Field, uint64_t>)
         field = static_cast<uint64_t>(std::get<int64_t>(value));
     else
         field = std::get<Field>(value);
+}
+
+// Stores a value of the right type in the field `Member` of a section's struct.
+template <auto Member>
+void into(void* section_struct, const Value& value) {
+    using Struct = typename MemberOf<decltype(Member)>::Struct;
+    set_field(static_cast<Struct*>(section_struct)->*Member, value);
+}
+// The same for a field of one of its accounts.
+template <auto Account, auto Member>
+void into_account(void* section_struct, const Value& value) {
+    using Struct = typename MemberOf<decltype(Account)>::Struct;
+    set_field((static_cast<Struct*>(section_struct)->*Account).*Member, value);
 }
 
 using enum OptionType;
@@ -33,6 +42,8 @@ using App = AppSection;
 using Place = PlaceConfig;
 using Files = FilesConfig;
 using Keep = KeepConfig;
+using Database = DatabaseConfig;
+using Account = AccountConfig;
 
 constexpr Section kSections[] = {
     {"app", false, "", "The application that is protected.", ""},
@@ -43,9 +54,12 @@ constexpr Section kSections[] = {
      "Which snapshots of this source shall stay when old ones are removed; a snapshot stays if any "
      "of these asks for it. Nothing removes snapshots by itself yet: see `sevenfold repo forget`.",
      ""},
+    {"database", true, "",
+     "A database server, or some of its databases. `sevenfold db grants` prints the accounts that "
+     "it needs; `sevenfold stream check` the server's settings.",
+     ""},
     {"recovery", false, "", "What a disaster may cost.", ""},
     {"drill", false, "", "Rehearsals of the recovery.", ""},
-    {"database", true, "", "A database.", "protect databases"},
     {"volume", true, "", "A volume.", "protect volumes"},
 };
 
@@ -152,6 +166,100 @@ constexpr Option kOptions[] = {
      "One a year of those not older than this", into<&Keep::within_yearly>},
     {"keep", "tags", text_list, "[]", "", "", false, "", "[\"release\"]",
      "Every snapshot with one of these tags", into<&Keep::tags>},
+
+    {"database", "name", text, "", "", "", true, "", "\"main\"",
+     "A short name, used in commands and reports", into<&Database::name>},
+    {"database", "driver", text, "\"mariadb\"", "", "", false, "mariadb", "\"mariadb\"",
+     "What kind of server it is", into<&Database::driver>},
+    {"database", "socket", text, "", "", "", false, "", "\"/run/mysqld/mysqld.sock\"",
+     "The server's socket on this machine. Default, without host: the client library's own",
+     into<&Database::socket>},
+    {"database", "host", text, "", "", "", false, "", "\"db1.example.net\"",
+     "The server's host, for a connection over TCP", into<&Database::host>},
+    {"database", "port", count, "3306", "", "", false, "", "3306", "The server's port",
+     into<&Database::port>},
+    {"database", "tls", text, "\"off\"", "", "", false, "off|required|verified", "\"verified\"",
+     "required: encrypted; verified: the server's certificate and name are checked too",
+     into<&Database::tls>},
+    {"database", "tls_ca", text, "", "", "", false, "", "\"/etc/sevenfold/ca.pem\"",
+     "File with the certificates that are trusted. Default: the system's", into<&Database::tls_ca>},
+    {"database", "user", text, "", "", "", false, "", "\"sevenfold\"",
+     "The account that reads everything. Default: the name of the system's user",
+     into_account<&Database::account, &Account::user>},
+    {"database", "password_file", text, "", "", "", false, "", "\"secrets/database.password\"",
+     "File whose first line is the account's password. Without this and password_command the "
+     "server's socket authentication is used",
+     into_account<&Database::account, &Account::password_file>},
+    {"database", "password_command", text, "", "", "", false, "", "\"pass show shop/database\"",
+     "Command (for /bin/sh) that prints the password",
+     into_account<&Database::account, &Account::password_command>},
+    {"database", "physical_user", text, "", "", "", false, "", "\"sevenfold_physical\"",
+     "The account for physical bases. Default: user",
+     into_account<&Database::physical_account, &Account::user>},
+    {"database", "physical_password_file", text, "", "", "", false, "",
+     "\"secrets/physical.password\"", "File with its password",
+     into_account<&Database::physical_account, &Account::password_file>},
+    {"database", "physical_password_command", text, "", "", "", false, "",
+     "\"pass show shop/physical\"", "Command that prints it",
+     into_account<&Database::physical_account, &Account::password_command>},
+    {"database", "stream_user", text, "", "", "", false, "", "\"sevenfold_stream\"",
+     "The account for the stream. Default: user",
+     into_account<&Database::stream_account, &Account::user>},
+    {"database", "stream_password_file", text, "", "", "", false, "", "\"secrets/stream.password\"",
+     "File with its password", into_account<&Database::stream_account, &Account::password_file>},
+    {"database", "stream_password_command", text, "", "", "", false, "",
+     "\"pass show shop/stream\"", "Command that prints it",
+     into_account<&Database::stream_account, &Account::password_command>},
+    {"database", "databases", text_list, "[]", "", "", false, "", "[\"shop\", \"shop_*\"]",
+     "Patterns of the databases that a logical base holds. Default: all",
+     into<&Database::databases>},
+    {"database", "exclude", text_list, "[]", "", "", false, "", "[\"shop.sessions\"]",
+     "Patterns of tables (database.table) that a logical base leaves out",
+     into<&Database::exclude>},
+    {"database", "every", duration, "\"1h\"", "", "", false, "", "\"1h\"",
+     "A recoverable point at least this often", into<&Database::every>},
+    {"database", "base", duration, "\"1d\"", "", "", false, "", "\"1d\"",
+     "Where the stream runs: a new base this often, and in between points that cost nothing. "
+     "Without the stream every run makes a base",
+     into<&Database::base>},
+    {"database", "method", text, "\"auto\"", "", "", false, "auto|logical|physical", "\"physical\"",
+     "How a base is made. logical: tables as text, for any server version; physical: the server's "
+     "own files by mariadb-backup, much faster to restore; auto: logical while the predicted "
+     "restore fits a third of rto",
+     into<&Database::method>},
+    {"database", "format", text, "\"tsv\"", "", "", false, "tsv|sql", "\"tsv\"",
+     "Data files of a logical base: tsv for LOAD DATA (fast), or sql", into<&Database::format>},
+    {"database", "users", boolean, "true", "", "", false, "", "false",
+     "A logical base holds the accounts and their grants, too", into<&Database::users>},
+    {"database", "threads", count, "0", "connections", "", false, "", "4",
+     "Connections that read a logical base at once; 0 chooses by the processors",
+     into<&Database::threads>},
+    {"database", "backup_tool", text, "\"mariadb-backup\"", "", "", false, "",
+     "\"/opt/mariadb/bin/mariadb-backup\"",
+     "The program that makes physical bases; it must be of the server's series",
+     into<&Database::backup_tool>},
+    {"database", "stream", boolean, "false", "", "", false, "", "true",
+     "Receive the binlog continuously (`sevenfold stream`)", into<&Database::stream>},
+    {"database", "ack", text, "\"semi-sync\"", "", "", false, "semi-sync|async", "\"semi-sync\"",
+     "semi-sync: a commit waits until it is stored in the spool and in stream_second; async: it "
+     "does not",
+     into<&Database::ack>},
+    {"database", "stream_second", text, "", "", "", false, "", "\"offsite\"",
+     "A place (a folder, or a host reached by SFTP) that gets each transaction, encrypted, before "
+     "it is acknowledged",
+     into<&Database::stream_second>},
+    {"database", "seal", duration, "\"1m\"", "", "", false, "", "\"1m\"",
+     "What was received goes into every place this often", into<&Database::seal>},
+    {"database", "seal_size", size, "\"64MiB\"", "bytes", "", false, "", "\"64MiB\"",
+     "And when there is this much of it", into<&Database::seal_size>},
+    {"database", "canary", boolean, "false", "", "", false, "", "true",
+     "Prove that the stream protects by a small write into the table sevenfold.canary, which "
+     "`sevenfold db grants` shows how to make",
+     into<&Database::canary>},
+    {"database", "places", text_list, "", "", "", false, "", "[\"main\", \"offsite\"]",
+     "Names of the places that hold it. Default: all", into<&Database::places>},
+    {"database", "tags", text_list, "[]", "", "", false, "", "[\"database\"]", "Tags for its bases",
+     into<&Database::tags>},
 
     {"recovery", "rto", duration, "\"3h\"", "", "SEVENFOLD_RTO", false, "", "\"3h\"",
      "How long it may take until everything runs again", into<&RecoverySection::rto>},

@@ -127,7 +127,7 @@ void DocumentParser::parse(const toml::table& document) {
             parse_single(*find_section(name), node == nullptr ? nullptr : node->as_table(), target);
     };
     single("app", &config.app);
-    for (const char* name : {"place", "files"})
+    for (const char* name : {"place", "files", "database"})
         if (const toml::node* node = document.get(name)) parse_repeated(*find_section(name), *node);
     single("recovery", &config.recovery);
     single("drill", &config.drill);
@@ -193,6 +193,10 @@ void DocumentParser::parse_repeated(const Section& section, const toml::node& no
             PlaceConfig& place = into_.loaded.config.places.emplace_back();
             place.line = line;
             parse_table(section, &table, label, line, &place);
+        } else if (section.name == "database") {
+            DatabaseConfig& database = into_.loaded.config.databases.emplace_back();
+            database.line = line;
+            parse_table(section, &table, label, line, &database);
         } else {
             FilesConfig& files = into_.loaded.config.files.emplace_back();
             files.line = line;
@@ -287,6 +291,9 @@ void DocumentParser::unknown_key(const Section& section, const std::string& key,
     if (section.name == "files" && key == "url")
         return add_problem(into_, line, "this version does not protect buckets yet (url)",
                            "Give a folder with path.");
+    if (section.name == "database" && key == "replica")
+        return add_problem(into_, line, "this version does not look after replicas yet (replica)",
+                           "Remove the line, or put # before it.");
     std::vector<std::string> known;
     for (const Option* option : options_of(section.name)) known.emplace_back(option->key);
     for (const Section& nested : sections())

@@ -70,6 +70,9 @@ class Validator {
         same_url();
         for (FilesConfig& files : config_.files) check_files(files);
         duplicate_names(config_.files, "files");
+        for (DatabaseConfig& database : config_.databases) check_database(database);
+        duplicate_names(config_.databases, "database");
+        same_source_names();
         overlaps();
         if (inspection_.problems.empty()) {
             two_places();
@@ -87,6 +90,9 @@ class Validator {
     int line(const FilesConfig& files, const char* key) const {
         return line_of(inspection_, "files " + files.name, key, files.line);
     }
+    int line(const DatabaseConfig& database, const char* key) const {
+        return line_of(inspection_, "database " + database.name, key, database.line);
+    }
     std::string absolute(const std::string& path) const;
     // Writes the effective value into the settings, where it differs from what stands in the file.
     void effective(const std::string& section, const char* key, const std::string& value);
@@ -96,6 +102,14 @@ class Validator {
     void check_url(PlaceConfig& place);
     void check_password(PlaceConfig& place);
     void check_files(FilesConfig& files);
+    // What sources of all kinds have: name, schedule, places, tags.
+    template <class Source>
+    void check_source(Source& source, const char* kind);
+    void check_database(DatabaseConfig& database);
+    void check_account(const DatabaseConfig& database, const std::string& prefix,
+                       AccountConfig& account);
+    void check_stream(const DatabaseConfig& database);
+    void same_source_names();
     void check_keep(const FilesConfig& files);
     template <class T>
     void duplicate_names(const std::vector<T>& items, const char* section);
@@ -144,8 +158,9 @@ void Validator::app() {
     if (config_.places.empty())
         problem(0, "no [[place]] to store anything in",
                 "Add at least two, with different vendors; `sevenfold config sample` shows how.");
-    if (config_.files.empty())
-        problem(0, "no [[files]] to protect",  // perhaps the rest of a file that was cut off
+    if (source_count(config_) == 0)
+        problem(0, "no [[files]] or [[database]] to protect",  // perhaps the rest of a file that
+                                                               // was cut off
                 "Add at least one source; `sevenfold config sample` shows how.");
 }
 
@@ -196,42 +211,118 @@ void Validator::check_password(PlaceConfig& place) {
     }
 }
 
-void Validator::check_files(FilesConfig& files) {
-    const std::string section = "files " + files.name;
-    if (!is_good_name(files.name))
-        problem(line(files, "name"), fmt::format("'{}' cannot be a source's name", files.name),
+template <class Source>
+void Validator::check_source(Source& source, const char* kind) {
+    const std::string section = fmt::format("{} {}", kind, source.name);
+    if (!is_good_name(source.name))
+        problem(line(source, "name"), fmt::format("'{}' cannot be a source's name", source.name),
                 "Use letters, digits, dots, dashes and underscores, at most 64.");
+    if (source.every.count() <= 0)
+        problem(line(source, "every"), "every must be longer than nothing");
+    if (line_of(inspection_, section, "places", 0) == 0)
+        for (const PlaceConfig& place : config_.places) source.places.push_back(place.name);
+    else if (source.places.empty())
+        problem(line(source, "places"), fmt::format("source {} has no places", source.name));
+    std::set<std::string> seen;
+    std::vector<std::string> known;
+    for (const PlaceConfig& place : config_.places) known.push_back(place.name);
+    for (const std::string& name : source.places) {
+        if (!seen.insert(name).second)
+            problem(line(source, "places"), fmt::format("place {} is named twice", name));
+        if (config_.find_place(name) != nullptr) continue;
+        auto near = nearest(name, known);
+        problem(line(source, "places"), fmt::format("unknown place '{}'", name),
+                near ? fmt::format("Did you mean `{}`?", *near)
+                     : fmt::format("There are: {}.", fmt::join(known, ", ")));
+    }
+    for (const std::string& tag : source.tags)
+        if (tag.empty() || tag.find(',') != tag.npos)
+            problem(line(source, "tags"), fmt::format("'{}' cannot be a tag", tag),
+                    "A tag is not empty and holds no comma.");
+}
+
+void Validator::check_files(FilesConfig& files) {
+    check_source(files, "files");
     if (files.path.empty()) problem(line(files, "path"), "path is empty");
     files.path = absolute(files.path);
-    effective(section, "path", files.path);
-    if (files.every.count() <= 0)
-        problem(line(files, "every"), "every must be longer than nothing");
+    effective("files " + files.name, "path", files.path);
     for (std::string& file : files.exclude_file) {
         file = absolute(file);
         if (!fs::exists(fs::status(file)))
             problem(line(files, "exclude_file"), fmt::format("{} does not exist", file));
     }
-    if (line_of(inspection_, section, "places", 0) == 0)
-        for (const PlaceConfig& place : config_.places) files.places.push_back(place.name);
-    else if (files.places.empty())
-        problem(line(files, "places"), fmt::format("source {} has no places", files.name));
-    std::set<std::string> seen;
-    std::vector<std::string> known;
-    for (const PlaceConfig& place : config_.places) known.push_back(place.name);
-    for (const std::string& name : files.places) {
-        if (!seen.insert(name).second)
-            problem(line(files, "places"), fmt::format("place {} is named twice", name));
-        if (config_.find_place(name) != nullptr) continue;
-        auto near = nearest(name, known);
-        problem(line(files, "places"), fmt::format("unknown place '{}'", name),
-                near ? fmt::format("Did you mean `{}`?", *near)
-                     : fmt::format("There are: {}.", fmt::join(known, ", ")));
-    }
-    for (const std::string& tag : files.tags)
-        if (tag.empty() || tag.find(',') != tag.npos)
-            problem(line(files, "tags"), fmt::format("'{}' cannot be a tag", tag),
-                    "A tag is not empty and holds no comma.");
     check_keep(files);
+}
+
+void Validator::check_database(DatabaseConfig& database) {
+    check_source(database, "database");
+    const std::string section = "database " + database.name;
+    if (!database.host.empty() && !database.socket.empty())
+        problem(line(database, "socket"),
+                fmt::format("database {} has both host and socket", database.name),
+                "Keep one of them.");
+    if (database.port == 0 || database.port > 65535)
+        problem(line(database, "port"), "port must be from 1 to 65535");
+    if (database.host.empty() && database.tls != "off")
+        problem(line(database, "tls"), "tls is for a host; a socket stays on this machine");
+    if (!database.socket.empty()) {
+        database.socket = absolute(database.socket);
+        effective(section, "socket", database.socket);
+    }
+    if (!database.tls_ca.empty()) database.tls_ca = absolute(database.tls_ca);
+    check_account(database, "", database.account);
+    check_account(database, "physical_", database.physical_account);
+    check_account(database, "stream_", database.stream_account);
+    if (database.base < database.every && database.stream)
+        problem(line(database, "base"), "base is shorter than every: every run would be a base",
+                "Make base at least as long as every.");
+    if (!database.host.empty() && database.method == "physical")
+        add_warning(inspection_, line(database, "method"),
+                    fmt::format("database {}: a physical base is made on the server's own machine",
+                                database.name),
+                    "Use socket there, or method = \"logical\".");
+    check_stream(database);
+}
+
+void Validator::check_account(const DatabaseConfig& database, const std::string& prefix,
+                              AccountConfig& account) {
+    std::string file_key = prefix + "password_file";
+    if (!account.password_file.empty() && !account.password_command.empty())
+        problem(line(database, file_key.c_str()),
+                fmt::format("database {} has both {}password_file and {}password_command",
+                            database.name, prefix, prefix),
+                "Keep one of them.");
+    bool alone = !account.password_file.empty() || !account.password_command.empty();
+    if (!prefix.empty() && account.user.empty() && alone)
+        problem(line(database, file_key.c_str()),
+                fmt::format("database {} has a password but no {}user", database.name, prefix));
+    if (account.password_file.empty()) return;
+    account.password_file = absolute(account.password_file);
+    effective("database " + database.name, file_key.c_str(), account.password_file);
+}
+
+void Validator::check_stream(const DatabaseConfig& database) {
+    if (database.seal < std::chrono::seconds(1))
+        problem(line(database, "seal"), "seal must be at least 1s");
+    if (database.stream_second.empty()) return;
+    const PlaceConfig* second = config_.find_place(database.stream_second);
+    if (second == nullptr)
+        problem(line(database, "stream_second"),
+                fmt::format("unknown place '{}'", database.stream_second));
+    else if (!local_path(second->url) && !second->url.starts_with("sftp:"))
+        problem(line(database, "stream_second"),
+                fmt::format("place {} can hold no spool", second->name),
+                "Use a place that is a folder or is reached by SFTP.");
+}
+
+// `backup NAME` and `status` mean one source.
+void Validator::same_source_names() {
+    for (const DatabaseConfig& database : config_.databases)
+        if (const FilesConfig* files = config_.find_files(database.name))
+            problem(database.line,
+                    fmt::format("a [[database]] and a [[files]] are called '{}' (the other is in "
+                                "line {})",
+                                database.name, files->line));
 }
 
 void Validator::check_keep(const FilesConfig& files) {
@@ -313,21 +404,23 @@ void Validator::overlaps() {
                         "A repository holds nothing but its own files.");
 }
 
-// Rule 1. Only a warning: one place is better than none.
+// Rules 1 and 2. Only a warning: one place is better than none.
 void Validator::two_places() {
-    for (const FilesConfig& files : config_.files) {
+    auto look = [&](const auto& source) {
         std::set<std::string> domains;
-        for (const std::string& name : files.places)
+        for (const std::string& name : source.places)
             domains.insert(config_.place(name).failure_domain());
-        if (domains.size() >= 2) continue;
+        if (domains.size() >= 2) return;
         std::string why =
-            files.places.size() == 1
-                ? fmt::format("only one place, {}", files.places[0])
+            source.places.size() == 1
+                ? fmt::format("only one place, {}", source.places[0])
                 : fmt::format("all its places are in the domain {}", *domains.begin());
-        add_warning(inspection_, line(files, "places"),
-                    fmt::format("source {} cannot be in two places at once: {}", files.name, why),
+        add_warning(inspection_, line(source, "places"),
+                    fmt::format("source {} cannot be in two places at once: {}", source.name, why),
                     "Add a place with another vendor.");
-    }
+    };
+    for (const FilesConfig& files : config_.files) look(files);
+    for (const DatabaseConfig& database : config_.databases) look(database);
 }
 
 void Validator::readable_secrets() {

@@ -16,11 +16,6 @@ using repository::Snapshot;
 
 constexpr unsigned kMaxWorkers = 8;
 
-std::string this_host() {
-    char name[256] = {};
-    return gethostname(name, sizeof name - 1) == 0 ? name : "";
-}
-
 // Runs the walk on all workers; returns the exception that ended it, if any.
 std::exception_ptr walk(internal::Run& run, const internal::TargetNode& targets, unsigned workers) {
     for (unsigned i = 0; i < workers; ++i)
@@ -86,43 +81,14 @@ Snapshot make_snapshot(const ArchiveOptions& options, const Id& tree, const Time
     for (const std::string& target : options.targets)
         snapshot.paths.push_back(internal::absolute_path(target));
     std::sort(snapshot.paths.begin(), snapshot.paths.end());
-    snapshot.hostname = options.hostname.empty() ? this_host() : options.hostname;
-    snapshot.username =
-        options.username.empty() ? os::UserNames().user_name(geteuid()) : options.username;
+    snapshot.hostname = options.hostname.empty() ? local_host() : options.hostname;
+    snapshot.username = options.username.empty() ? local_user() : options.username;
     snapshot.uid = getuid();
     snapshot.gid = getgid();
     if (options.exclude) snapshot.excludes = options.exclude->pattern_texts();
     snapshot.tags = options.tags;
     snapshot.program_version = options.program_version;
     return snapshot;
-}
-
-PlaceResult conclude(const ArchivePlace& place, const BlobWriter& writer, size_t number,
-                     Snapshot snapshot, repository::SnapshotSummary summary, bool dry_run) {
-    PlaceResult result;
-    result.name = place.name;
-    result.stats = writer.stats(number);
-    result.error = writer.failure(number);
-    if (writer.state(number) == BlobWriter::State::failed) return result;
-    if (writer.state(number) == BlobWriter::State::lagging) {
-        result.state = PlaceResult::State::lagging;
-        return result;
-    }
-    summary.data_blobs = result.stats.data_blobs;
-    summary.tree_blobs = result.stats.tree_blobs;
-    summary.data_added = result.stats.bytes_added;
-    summary.data_added_packed = result.stats.bytes_packed;
-    snapshot.summary = summary;
-    snapshot.parent = place.parent;
-    try {
-        if (place.lock) place.lock->check_held();
-        if (!dry_run) repository::save_snapshot(*place.repository, snapshot);
-        result.snapshot = std::move(snapshot);
-        result.state = PlaceResult::State::saved;
-    } catch (...) {
-        result.error = current_error();
-    }
-    return result;
 }
 
 }  // namespace
@@ -159,14 +125,22 @@ ArchiveResult archive(const std::vector<ArchivePlace>& places, const ArchiveOpti
     result.changed_while_read = run.counters.changed_while_read;
     result.files_read = run.counters.files_read;
     result.places.resize(places.size());
-    const Snapshot snapshot = make_snapshot(options, run.root_tree.value_or(Id{}), start);
+    Snapshot snapshot = make_snapshot(options, run.root_tree.value_or(Id{}), start);
+    snapshot.summary = result.summary;
     // Also after an interruption: what was read is stored and listed, so that it need not be read
     // again. Each place gets its snapshot as soon as all is there, whatever the others do.
     writer.finish([&](size_t p) {
         if (stopped) return;
         CHECK(run.root_tree || writer.state(p) == BlobWriter::State::failed);
-        result.places[p] =
-            conclude(places[p], writer, p, snapshot, result.summary, options.dry_run);
+        Conclusion last{.name = places[p].name,
+                        .repository = places[p].repository,
+                        .lock = places[p].lock,
+                        .writer = &writer,
+                        .number = p,
+                        .snapshot = snapshot,
+                        .dry_run = options.dry_run};
+        last.snapshot.parent = places[p].parent;
+        result.places[p] = conclude(last);
     });
     if (stopped) std::rethrow_exception(failure);
     bool complete = std::ranges::all_of(result.places, [](const PlaceResult& place) {

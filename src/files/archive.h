@@ -15,6 +15,7 @@
 #include "core/progress.h"
 #include "core/time.h"
 #include "files/filter.h"
+#include "files/place_result.h"
 #include "repository/lock.h"
 #include "repository/snapshot.h"
 #include "repository/writer.h"
@@ -62,14 +63,6 @@ struct ArchiveOptions {
     // Called from worker threads, one at a time.
     std::function<void(const ItemIssue&)> on_issue;
     bool dry_run = false;  // reads and compares, stores no snapshot (blobs are not stored either)
-};
-
-struct PlaceResult {
-    std::string name;
-    enum class State { saved, lagging, failed } state = State::failed;
-    std::optional<Error> error;
-    repository::Snapshot snapshot;  // when saved
-    repository::WriterStats stats;
 };
 
 struct ArchiveResult {

@@ -1,7 +1,5 @@
 #include "protect/status.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "core/log.h"
@@ -53,10 +51,7 @@ std::chrono::nanoseconds allowed_age(const config::FilesConfig& source) {
     return 2 * source.every + std::chrono::minutes(10);
 }
 
-std::string this_host() {
-    char host[256] = {};
-    return gethostname(host, sizeof host - 1) == 0 ? host : "";
-}
+std::string this_host() { return files::local_host(); }
 
 bool is_from_future(const Snapshot& snapshot, const Time& now) {
     return snapshot.time > now.plus(std::chrono::minutes(10));

@@ -76,7 +76,7 @@ int check(Context& context) {
     size_t warnings = inspection.loaded.warnings.size();
     if (good)
         terminal.print(fmt::format("{} is right: {}, {}{}", printable(inspection.loaded.path),
-                                   count(config.files.size(), "source"),
+                                   count(config::source_count(config), "source"),
                                    count(config.places.size(), "place"),
                                    warnings == 0 ? "" : ", " + count(warnings, "warning")));
     terminal.json(JsonObject()
