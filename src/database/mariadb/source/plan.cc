@@ -9,6 +9,15 @@ Plan make_plan(const LogArchive& archive, const PlanOptions& options) {
     return plan_series(archive, options, edits).plan;
 }
 
+std::optional<Gtid> transaction_after(const LogArchive& archive, const PlanOptions& options,
+                                      const GtidState& state) {
+    Series series = make_series(archive, options.series);
+    Walker walker(archive, series, find_start(archive, series, state), state);
+    while (std::optional<Step> step = walker.next())
+        if (step->kind == Step::transaction && step->wanted) return step->begin->gtid;
+    return {};
+}
+
 StateAtTime gtid_state_at(const LogArchive& archive, const PlanOptions& from, const Time& time) {
     Series series = make_series(archive, from.series);
     Walker walker(archive, series, find_start(archive, series, from.start), from.start);

@@ -40,6 +40,8 @@ struct PlanOptions {
     Stop stop;
     std::set<Gtid> drop;  // become empty transactions, so that GTIDs continue
     std::map<Gtid, Replacement> replace;
+    // `start` is where an interrupted replay got to: edits may lie before it.
+    bool resumed = false;
     // Called for every MiB or so with the bytes read so far.
     std::function<void(uint64_t bytes)> progress;
     std::stop_token cancel;
@@ -60,6 +62,10 @@ struct Plan {
 // damage, Error{refused} for gaps, and for a stop or an edit that is not between start and end;
 // Error{usage} for replacements that cannot work; Error{unsupported} for encrypted files.
 Plan make_plan(const LogArchive& archive, const PlanOptions& options);
+
+// The first transaction in the log that `state` does not have; nothing: there is none.
+std::optional<Gtid> transaction_after(const LogArchive& archive, const PlanOptions& options,
+                                      const GtidState& state);
 
 // The state as it was at a time: everything before the first transaction that began later. Times
 // in the log are those of the statement that began the transaction, in whole seconds, and need not

@@ -47,26 +47,88 @@ bool holds(const LogArchive& archive, const Series& series, size_t first, const 
     return unresolved < state.all().size();  // the others are domains without transactions here
 }
 
-void check_stop(const PlanOptions& options, bool found, const Plan& plan) {
-    if (options.stop.where == Stop::Where::end || found) return;
+std::string name_of(const GtidState& state) {
+    return state.empty() ? "the beginning" : state.display();
+}
+
+[[noreturn]] void refuse_stop(const PlanOptions& options, const Plan& plan) {
     throw Error(ErrorKind::refused,
                 fmt::format("{} is not in the log between {} and {}", options.stop.gtid.display(),
-                            plan.begin.empty() ? "the beginning" : plan.begin.display(),
-                            plan.end.display()),
+                            name_of(plan.begin), name_of(plan.end)),
                 "Choose a base that is older than it, or a transaction that is archived.");
+}
+
+// Is the start already what was asked for? `begin` is that of the file to start in.
+bool stops_at_start(const PlanOptions& options, const GtidState& begin) {
+    if (options.stop.where != Stop::Where::after) return false;
+    const Gtid* have = options.start.find(options.stop.gtid.domain);
+    const Gtid* before = begin.find(options.stop.gtid.domain);
+    return have != nullptr && *have == options.stop.gtid && before != nullptr && *before == *have;
 }
 
 void check_edits(const PlanOptions& options, const Plan& plan) {
     auto check = [&](const Gtid& gtid) {
-        if (!plan.edited.contains(gtid))
-            throw Error(
-                ErrorKind::refused,
-                fmt::format("{}, which is to be changed, is not between {} and {}", gtid.display(),
-                            plan.begin.empty() ? "the beginning" : plan.begin.display(),
-                            plan.end.display()));
+        const Gtid* begin = plan.begin.find(gtid.domain);
+        bool past = options.resumed && begin != nullptr && gtid.sequence <= begin->sequence;
+        if (!plan.edited.contains(gtid) && !past)
+            throw Error(ErrorKind::refused,
+                        fmt::format("{}, which is to be changed, is not between {} and {}",
+                                    gtid.display(), name_of(plan.begin), name_of(plan.end)));
     };
     for (const Gtid& gtid : options.drop) check(gtid);
     for (const auto& [gtid, replacement] : options.replace) check(gtid);
+}
+
+void check_interrupt(const PlanOptions& options, uint64_t read) {
+    if (options.progress) options.progress(read);
+    if (options.cancel.stop_requested())
+        throw Error(ErrorKind::interrupted, "reading the log was interrupted");
+}
+
+void count(Plan& plan, const GtidEvent& transaction, uint64_t bytes, const GtidState& state) {
+    ++plan.transactions;
+    plan.bytes += bytes;
+    plan.servers.insert(transaction.gtid.server);
+    plan.last = Time{.seconds = transaction.timestamp};
+    plan.end = state;
+}
+
+void read_plan(const LogArchive& archive, const PlanOptions& options, Edits& edits, size_t first,
+               PlannedSeries& out) {
+    constexpr uint64_t kReport = 1 << 20;
+    Plan& plan = out.plan;
+    Walker walker(archive, out.files, first, options.start);
+    bool inside = false;
+    const bool has_stop = options.stop.where != Stop::Where::end;
+    const bool before = options.stop.where == Stop::Where::before;
+    uint64_t read = 0, reported = 0, bytes = 0;
+    while (std::optional<Step> step = walker.next()) {
+        read += step->event.header.size;
+        if (read - reported >= kReport) check_interrupt(options, reported = read);
+        if (step->kind != Step::transaction) continue;
+        const GtidEvent& transaction = *step->begin;
+        bool is_stop = has_stop && transaction.gtid == options.stop.gtid;
+        // What the start has already can only be the stop if nothing of its domain is beyond it.
+        const Gtid* have = options.start.find(transaction.gtid.domain);
+        if (is_stop && !step->wanted && (before || *have != transaction.gtid)) break;
+        if (is_stop && before) return;
+        inside = !step->last;
+        if (step->wanted) {
+            if (step->first) {
+                bytes = 0;
+                if (edits.of(transaction).kind != Edit::none) plan.edited.insert(transaction.gtid);
+            }
+            bytes += step->event.header.size;
+            if (step->last) {
+                count(plan, transaction, bytes, walker.state());
+                out.end = walker.position();
+                plan.out_of_order = walker.out_of_order();
+            }
+        }
+        if (is_stop && step->last) return;
+    }
+    if (has_stop) refuse_stop(options, plan);
+    plan.unfinished_tail = inside;
 }
 
 }  // namespace
@@ -132,54 +194,14 @@ size_t find_start(const LogArchive& archive, const Series& series, const GtidSta
 }
 
 PlannedSeries plan_series(const LogArchive& archive, const PlanOptions& options, Edits& edits) {
-    constexpr uint64_t kReport = 1 << 20;
     PlannedSeries out;
     out.files = make_series(archive, options.series);
     Plan& plan = out.plan;
     plan.begin = plan.end = options.start;
     size_t first = find_start(archive, out.files, options.start);
-    Walker walker(archive, out.files, first, options.start);
-    out.end = walker.position();
-    bool found = false, inside = false;
-    uint64_t read = 0, reported = 0, bytes = 0;
-    while (std::optional<Step> step = walker.next()) {
-        read += step->event.header.size;
-        if (read - reported >= kReport) {
-            reported = read;
-            if (options.progress) options.progress(read);
-            if (options.cancel.stop_requested())
-                throw Error(ErrorKind::interrupted, "reading the log was interrupted");
-        }
-        if (step->kind != Step::transaction) continue;
-        const GtidEvent& transaction = *step->begin;
-        bool is_stop = options.stop.where != Stop::Where::end && step->wanted &&
-                       transaction.gtid == options.stop.gtid;
-        if (step->first && is_stop && options.stop.where == Stop::Where::before) {
-            found = true;
-            break;
-        }
-        inside = !step->last;
-        if (!step->wanted) continue;
-        if (step->first) {
-            bytes = 0;
-            if (edits.of(transaction).kind != Edit::none) plan.edited.insert(transaction.gtid);
-        }
-        bytes += step->event.header.size;
-        if (!step->last) continue;
-        ++plan.transactions;
-        plan.bytes += bytes;
-        plan.servers.insert(transaction.gtid.server);
-        plan.last = Time{.seconds = transaction.timestamp};
-        plan.end = walker.state();
-        out.end = walker.position();
-        if (is_stop) {
-            found = true;
-            break;
-        }
-    }
-    plan.out_of_order = walker.out_of_order();
-    plan.unfinished_tail = inside && !found;
-    check_stop(options, found, plan);
+    out.end = {first, 0};
+    if (!stops_at_start(options, out.files[first].begin))
+        read_plan(archive, options, edits, first, out);
     check_edits(options, plan);
     return out;
 }
