@@ -85,9 +85,9 @@ void Driver::prepare() {
     settings_.set("slave_parallel_max_queued", "16777216");
     settings_.set("slave_net_timeout", "600");  // the archive may be slow to read
     settings_.set("relay_log_purge", "1");
-    settings_.set("slave_exec_mode", "'STRICT'");
+    settings_.set("slave_exec_mode", "STRICT");
     // A server that died in the middle of a DDL statement may have run it without noting so.
-    settings_.set("slave_ddl_exec_mode", options_.resume ? "'IDEMPOTENT'" : "'STRICT'");
+    settings_.set("slave_ddl_exec_mode", options_.resume ? "IDEMPOTENT" : "STRICT");
     if (options_.relaxed_durability) {
         settings_.set("innodb_flush_log_at_trx_commit", "0");
         settings_.set("sync_binlog", "0");
@@ -115,7 +115,7 @@ void Driver::connect() {
         throw Error(error.kind(),
                     fmt::format("CHANGE MASTER on the target: error {}", error.number));
     }
-    settings_.set("slave_parallel_mode", "'optimistic'");
+    settings_.set("slave_parallel_mode", "optimistic");
     groups_before_ = replica_status(target_).groups;
     target_.execute("START SLAVE");
 }
@@ -262,8 +262,9 @@ ReplayResult Driver::finish() {
 ReplayResult replay(const ReplayOptions& options, const sql::MariadbOptions& target) {
     GtidState start = options.plan.start;
     if (options.resume) {
-        std::string now =
-            sql::MariadbConnection(target).value("SELECT @@GLOBAL.gtid_slave_pos").value_or("");
+        sql::MariadbConnection connection(target);
+        forget_own_replication(connection);
+        std::string now = connection.value("SELECT @@GLOBAL.gtid_slave_pos").value_or("");
         if (!now.empty()) start = GtidState::parse(now);
     }
     return Driver(options, target, std::move(start)).run();

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <mysql.h>
 
+#include <algorithm>
 #include <charconv>
 #include <thread>
 
 #include "core/log.h"
+#include "database/mariadb/source/source.h"
 
 namespace sevenfold::database {
 namespace {
@@ -117,6 +119,15 @@ void check_target(sql::MariadbConnection& target, const source::Plan& plan,
                "Is this the server that was restored from this base?");
 }
 
+void forget_own_replication(sql::MariadbConnection& target) {
+    std::vector<NamedRow> rows = query_named(target, "SHOW ALL SLAVES STATUS");
+    bool ours = !rows.empty() && std::all_of(rows.begin(), rows.end(), [](const NamedRow& row) {
+        return field(row, "Master_Host") == "127.0.0.1" &&
+               field(row, "Master_User").starts_with(source::kUserPrefix);
+    });
+    if (ours) forget_replication(target);
+}
+
 void forget_replication(sql::MariadbConnection& target) {
     for (const NamedRow& row : query_named(target, "SHOW ALL SLAVES STATUS")) {
         std::string name = sql::quote_text(field(row, "Connection_name"));
@@ -129,6 +140,7 @@ TemporarySettings::~TemporarySettings() {
     try {
         restore();
     } catch (const Error& error) {
+        if (error.kind() == ErrorKind::network) return;  // it starts with its own again
         log_warning("settings of the target server were not restored: {}", error.message());
     }
 }
@@ -136,17 +148,21 @@ TemporarySettings::~TemporarySettings() {
 void TemporarySettings::set(const std::string& name, const std::string& value) {
     std::string former = target_.value("SELECT @@GLOBAL." + name).value_or("");
     if (former == value) return;
-    target_.execute(fmt::format("SET GLOBAL {}={}", name, value));
-    bool number = !former.empty() && former.find_first_not_of("0123456789.") == former.npos;
-    former_.emplace_back(name, number ? former : sql::quote_text(former));
+    assign(name, value);
+    former_.emplace_back(name, former);
 }
 
 void TemporarySettings::restore() {
     while (!former_.empty()) {
         auto [name, value] = former_.back();
         former_.pop_back();
-        target_.execute(fmt::format("SET GLOBAL {}={}", name, value));
+        assign(name, value);
     }
+}
+
+void TemporarySettings::assign(const std::string& name, const std::string& value) {
+    bool number = !value.empty() && value.find_first_not_of("0123456789.") == value.npos;
+    target_.execute(fmt::format("SET GLOBAL {}={}", name, number ? value : sql::quote_text(value)));
 }
 
 ReplicaStatus replica_status(sql::MariadbConnection& target) {

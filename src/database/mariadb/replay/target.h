@@ -21,6 +21,8 @@ void check_target(sql::MariadbConnection& target, const source::Plan& plan,
                   const ReplayOptions& options);
 // Throws away the replication that the base inherited.
 void forget_replication(sql::MariadbConnection& target);
+// Only if it is from a replay that died: the server takes it up again by itself when it starts.
+void forget_own_replication(sql::MariadbConnection& target);
 
 // Global variables that are different while this exists.
 class TemporarySettings {
@@ -34,6 +36,8 @@ class TemporarySettings {
     void restore();
 
   private:
+    void assign(const std::string& name, const std::string& value);
+
     sql::MariadbConnection& target_;
     std::vector<std::pair<std::string, std::string>> former_;
 };

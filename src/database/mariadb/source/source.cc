@@ -55,7 +55,7 @@ class ReplicationSource::Impl {
           edits_(options),
           planned_(plan_series(archive, options, edits_)),
           window_(window),
-          user_("replay-" + crypto::random_password(12)),
+          user_(std::string(kUserPrefix) + crypto::random_password(12)),
           password_(crypto::random_password(32)) {
         // Ids of archived servers are small by custom; ours must differ from all of them.
         do {

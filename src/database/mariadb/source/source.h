@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/secret.h"
 #include "database/mariadb/source/plan.h"
@@ -22,6 +23,9 @@ struct SourceStats {
     unsigned dumps = 0;         // how often a replica asked for events
     bool at_end = false;        // everything up to the stop was sent
 };
+
+// How the names of these accounts begin; the rest is random.
+inline constexpr std::string_view kUserPrefix = "replay-";
 
 // Thread-safe.
 class ReplicationSource {

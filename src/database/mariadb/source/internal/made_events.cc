@@ -109,7 +109,10 @@ std::vector<Bytes> make_transaction(const Event& begin, const GtidEvent& gtid, c
         alone = commits_itself(statements[0]);
     }
     if (alone) flags = GtidEvent::standalone | GtidEvent::ddl;
-    add(kGtidEvent, gtid_body(gtid.gtid, flags));
+    if (edit.kind == Edit::roll_back_xa)  // its flags and name order it after the first half
+        out.push_back(to_bytes(begin.bytes));
+    else
+        add(kGtidEvent, gtid_body(gtid.gtid, flags));
     for (const std::string& statement : statements)
         add(kQueryEvent, query_body(database, statement));
     if (!alone) {
