@@ -20,7 +20,7 @@ namespace sevenfold::database::source {
 namespace {
 
 constexpr size_t kMaxClients = 16;
-constexpr std::chrono::seconds kLoginPatience{10};
+constexpr std::chrono::seconds kLoginPatience{3};
 constexpr std::chrono::hours kCommandPatience{24};
 constexpr uint16_t kAccessDenied = 1045, kUnknownCommand = 1047, kMasterFatal = 1236;
 

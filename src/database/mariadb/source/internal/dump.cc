@@ -1,5 +1,7 @@
 #include "database/mariadb/source/internal/dump.h"
 
+#include <algorithm>
+
 namespace sevenfold::database::source {
 
 namespace {
@@ -53,6 +55,13 @@ void Dump::send(ByteView event) {
     context_.update([&](SourceStats& stats) { stats.bytes += event.size(); });
 }
 
+// The replica adds up what it gets and, as events may be left out, believes larger positions that
+// events tell. Heartbeats must not be behind that.
+void Dump::send_counted(ByteView event) {
+    send(event);
+    wire_position_ = std::max<uint64_t>(wire_position_ + event.size(), parse_header(event).end_pos);
+}
+
 void Dump::begin_file(const Step& step) {
     constexpr uint64_t kFirst = 4;
     wire_name_ = context_.planned.files[step.file].wire_name;
@@ -62,8 +71,7 @@ void Dump::begin_file(const Step& step) {
     checksum_ = step.event.checksum;
     wire_position_ = kFirst;
     Bytes description = make_format_description(step.event, step.resumed);
-    send(description);
-    if (!step.resumed) wire_position_ += description.size();
+    step.resumed ? send(description) : send_counted(description);
 }
 
 void Dump::send_step(const Step& step) {
@@ -72,18 +80,13 @@ void Dump::send_step(const Step& step) {
         edit_ = context_.edits.of(*step.begin);
         context_.update([&](SourceStats& stats) { stats.last = step.begin->gtid; });
         if (edit_.kind != Edit::none)
-            for (const Bytes& event : make_transaction(step.event, *step.begin, edit_)) {
-                send(event);
-                wire_position_ += event.size();
-            }
+            for (const Bytes& event : make_transaction(step.event, *step.begin, edit_))
+                send_counted(event);
     }
     group_bytes_ += step.event.header.size;
     bool pass =
         edit_.kind == Edit::none && (annotate_ || step.event.header.type != kAnnotateRowsEvent);
-    if (pass) {
-        send(step.event.bytes);
-        wire_position_ += step.event.bytes.size();
-    }
+    if (pass) send_counted(step.event.bytes);
     if (!step.last) return;
     context_.window.sent(step.begin->gtid, group_bytes_);
     context_.update([](SourceStats& stats) { ++stats.transactions; });

@@ -58,6 +58,7 @@ class Dump {
 
   private:
     void send(ByteView event);
+    void send_counted(ByteView event);
     void begin_file(const Step& step);
     void send_step(const Step& step);
     // False when the replica went or `stop` was requested.
@@ -68,7 +69,7 @@ class Dump {
     bool annotate_;
     std::chrono::milliseconds heartbeat_;
     std::string wire_name_;
-    uint64_t wire_position_ = 4;  // as the replica counts it: the sum of what was sent
+    uint64_t wire_position_ = 4;  // as the replica counts it
     bool checksum_ = true;
     Edit edit_;
     uint64_t group_bytes_ = 0;

@@ -30,8 +30,8 @@ std::string Walker::name_of(const SeriesFile& file) const {
 
 void Walker::gap(const std::string& what) const {
     throw Error(ErrorKind::refused, fmt::format("log {}: {}", name_of(files_[file_]), what),
-                "Transactions are missing between the two; replay from a newer base, or stop "
-                "before the gap.");
+                "Replay from a newer base, stop before this log, or say up to which transaction "
+                "each incarnation counts.");
 }
 
 void Walker::join(const SeriesFile& file) {
@@ -50,6 +50,14 @@ void Walker::join(const SeriesFile& file) {
         if (file.begin.find(domain) == nullptr) pending_.insert(domain);
 }
 
+// What was skipped because of its number alone may be another history.
+void Walker::check_joined() const {
+    for (const auto& [domain, gtid] : skipped_)
+        if (pending_.contains(domain))
+            gap(fmt::format("ends with {} and does not hold {}: it is older, or another history",
+                            gtid.display(), state_.find(domain)->display()));
+}
+
 // Either the log holds the state's own transaction, and what follows it is wanted; or its first
 // transaction of the domain is the very next one, as on a server that was restored to the state.
 bool Walker::is_wanted(const Gtid& gtid) {
@@ -66,7 +74,10 @@ bool Walker::is_wanted(const Gtid& gtid) {
         pending_.erase(gtid.domain);
         return false;
     }
-    if (gtid.sequence <= have->sequence) return false;
+    if (gtid.sequence <= have->sequence) {
+        skipped_[gtid.domain] = gtid;
+        return false;
+    }
     bool next =
         first && gtid.sequence == have->sequence + 1 && file.begin.find(gtid.domain) == nullptr;
     if (!next)
@@ -75,11 +86,11 @@ bool Walker::is_wanted(const Gtid& gtid) {
     return true;
 }
 
-bool Walker::open_file(size_t number) {
+void Walker::open_file(size_t number) {
+    if (files_[number].part != files_[file_].part) skipped_.clear();
     file_ = number;
     reader_ = std::make_unique<SegmentReader>(archive_, files_[number].segment, read_ahead_);
     open_.reset();
-    return true;
 }
 
 std::optional<size_t> Walker::following() const {
@@ -116,6 +127,7 @@ std::optional<Step> Walker::next() {
                                     open_->gtid.display()),
                         "The archived file is not complete although later files exist.");
         std::optional<size_t> file = following();
+        if (started_ && (!file || files_[*file].part != files_[file_].part)) check_joined();
         if (!file) return {};
         if (started_ && files_[*file].part != files_[file_].part && files_[file_].until && !cut_)
             gap("does not hold " + files_[file_].until->display() + ", which should be its last");

@@ -56,9 +56,10 @@ class Walker {
     bool out_of_order() const { return out_of_order_; }
 
   private:
-    bool open_file(size_t number);
+    void open_file(size_t number);
     std::optional<size_t> following() const;
     void join(const SeriesFile& file);
+    void check_joined() const;
     bool is_wanted(const Gtid& gtid);
     [[noreturn]] void gap(const std::string& what) const;
     std::string name_of(const SeriesFile& file) const;
@@ -72,6 +73,7 @@ class Walker {
     size_t file_;
     bool started_ = false, cut_ = false, out_of_order_ = false;
     std::set<uint32_t> pending_;
+    std::map<uint32_t, Gtid> skipped_;    // the last one of a pending domain, of this part
     std::map<uint32_t, size_t> seen_in_;  // domain -> part in which a transaction of it was seen
     std::optional<GtidEvent> open_;       // the transaction that is being read
     std::optional<GtidEvent> last_;       // the one before it
