@@ -32,7 +32,7 @@ os::UniqueFd listen_on_loopback(uint16_t& port) {
     socklen_t size = sizeof address;
     auto* generic = reinterpret_cast<sockaddr*>(&address);
     if (!fd.valid() || ::bind(fd.get(), generic, size) != 0 ||
-        ::listen(fd.get(), kMaxClients) != 0 || ::getsockname(fd.get(), generic, &size) != 0)
+        ::listen(fd.get(), SOMAXCONN) != 0 || ::getsockname(fd.get(), generic, &size) != 0)
         throw errno_error("a port for the replication source");
     port = ntohs(address.sin_port);
     return fd;
