@@ -26,6 +26,7 @@ TableContent table_of(const Json& json) {
     table.database = json.at("database").get<std::string>();
     table.name = json.at("name").get<std::string>();
     table.engine = json.at("engine").get<std::string>();
+    table.versioned = json.value("versioned", false);
     table.rows = json.at("rows").get<uint64_t>();
     table.checksum = json.at("checksum").get<uint64_t>();
     table.files = json.at("files").get<std::vector<std::string>>();
@@ -74,6 +75,7 @@ std::string encode_base(const BaseManifest& base) {
             tables.push_back({{"database", table.database},
                               {"name", table.name},
                               {"engine", table.engine},
+                              {"versioned", table.versioned},
                               {"rows", table.rows},
                               {"checksum", table.checksum},
                               {"columns", table.columns},

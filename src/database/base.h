@@ -24,6 +24,7 @@ struct Position {
 // One table of a logical base.
 struct TableContent {
     std::string database, name, engine;
+    bool versioned = false;  // its data files hold its history, too
     uint64_t rows = 0;
     // Independent of the order of rows: the sum, modulo 2^64, of the first 8 bytes of each row's
     // SHA-256 as it stands in the data file (little endian).

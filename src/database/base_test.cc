@@ -14,7 +14,8 @@ TEST(BaseManifestTest, ReadsWhatItWrote) {
     base.position = {"0-1-5,1-2-7", "bin.000002", 1234};
     base.data_format = "tsv";
     base.consistent_at = parse_rfc3339("2026-11-25T07:15:00.5Z");
-    base.tables = {{"shop", "übung", "InnoDB", 3, 0xfedcba9876543210, {"d/0.tsv"}, {"id", "x"}}};
+    base.tables = {
+        {"shop", "übung", "InnoDB", false, 3, 0xfedcba9876543210, {"d/0.tsv"}, {"id", "x"}}};
     base.objects = {{"table", 1}, {"trigger", 2}};
     base.server_variables = {{"lower_case_table_names", "0"}};
     std::string text = encode_base(base);

@@ -92,7 +92,7 @@ std::vector<PlaceResult> store_stream(const std::vector<JobPlace>& places,
     // All places share the first one's way of cutting: the format allows any boundaries.
     repository::TreeWriter tree(
         writer, places[ready[0].number].repository->chunker(),
-        {.time = options.time, .uid = getuid(), .gid = getgid(), .user = files::local_user()});
+        {.uid = getuid(), .gid = getgid(), .user = files::local_user()});
     fill(tree);
     const Snapshot snapshot = make_snapshot(options, tree, tree.finish());
     writer.finish([&](size_t p) {

@@ -1,0 +1,78 @@
+// What a server holds besides rows: every object with the statement that makes it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "database/mariadb/dump/row_format.h"
+#include "sql/mariadb.h"
+
+namespace sevenfold::database::mariadb {
+
+// Patterns as the shell has them (fnmatch).
+struct Selection {
+    std::vector<std::string> databases;  // empty: all but the system's own
+    std::vector<std::string> exclude;    // of "database.table"
+    bool has_database(const std::string& database) const;
+    bool has_table(const std::string& database, const std::string& table) const;
+};
+
+struct TableInfo {
+    std::string database, name, engine, create;
+    uint64_t estimated_rows = 0, data_length = 0;
+    bool transactional = false, versioned = false, partitioned = false;
+    std::vector<RowColumn> columns;    // those that are stored, in the table's order
+    std::vector<std::string> selects;  // what reads each without loss
+    struct KeyColumn {
+        std::string name, data_type;  // "bigint"
+    };
+    std::vector<KeyColumn> primary_key;
+    std::string display() const { return database + "." + name; }
+};
+
+// A file of statements for the stock client: the first line sets the delimiter, which stands alone
+// on a line after each statement.
+struct SqlFile {
+    std::string path;  // in the base
+    std::vector<std::string> statements;
+};
+std::string render(const std::vector<std::string>& statements);
+// The inverse of render. Throws Error{corrupt}.
+std::vector<std::string> split_statements(std::string_view text);
+
+// A name that can be a file's: bytes other than letters, digits, '_', '-' become %XX.
+std::string file_name(std::string_view name);
+
+class Schema {
+  public:
+    // Reads everything. Throws Error{permission} when something could be seen but not its
+    // definition: a smaller dump would be silent loss.
+    Schema(sql::MariadbConnection& connection, const Selection& selection);
+
+    std::vector<std::string> databases;
+    std::vector<TableInfo> tables;  // by database and name
+    // In the order of loading; tables' own files stand between sequences and routines.
+    SqlFile create_databases, sequences, routines, views, triggers, events;
+    uint64_t view_count = 0, trigger_count = 0, procedure_count = 0, function_count = 0,
+             event_count = 0, sequence_count = 0;
+
+  private:
+    void read_tables(sql::MariadbConnection& connection, const Selection& selection);
+    void read_columns(sql::MariadbConnection& connection);
+    void read_keys(sql::MariadbConnection& connection);
+    void read_sequences(sql::MariadbConnection& connection, const Selection& selection);
+    void read_views(sql::MariadbConnection& connection, const Selection& selection);
+    void read_routines(sql::MariadbConnection& connection);
+    void read_triggers(sql::MariadbConnection& connection, const Selection& selection);
+    void read_events(sql::MariadbConnection& connection);
+};
+
+// CREATE USER, GRANT, roles: of every account but the server's own.
+struct Users {
+    SqlFile file;
+    uint64_t count = 0;
+};
+Users read_users(sql::MariadbConnection& connection);
+
+}  // namespace sevenfold::database::mariadb

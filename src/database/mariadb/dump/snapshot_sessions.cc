@@ -1,0 +1,118 @@
+#include "database/mariadb/dump/snapshot_sessions.h"
+
+#include <fmt/format.h>
+#include <mysqld_error.h>
+
+#include <thread>
+
+#include "core/log.h"
+
+namespace sevenfold::database::mariadb {
+namespace {
+
+using Connection = sql::MariadbConnection;
+
+std::unique_ptr<Connection> connect(const sql::MariadbOptions& login) {
+    auto connection = std::make_unique<Connection>(login);
+    connection->execute("SET SESSION lock_wait_timeout=2, tx_isolation='REPEATABLE-READ'");
+    return connection;
+}
+
+// File and offset that a session's snapshot stands at; an empty file when the server writes none.
+Position snapshot_position(Connection& session) {
+    Position position;
+    for (const sql::Row& row : session.query("SHOW STATUS LIKE 'binlog_snapshot_%'")) {
+        if (*row[0] == "Binlog_snapshot_file") position.file = row[1].value_or("");
+        if (*row[0] == "Binlog_snapshot_position")
+            position.offset = std::strtoull(row[1].value_or("0").c_str(), nullptr, 10);
+    }
+    return position;
+}
+
+void open_sessions(SnapshotSessions& out) {
+    for (auto& session : out.sessions) {
+        session->execute("START TRANSACTION WITH CONSISTENT SNAPSHOT");
+        Position position = snapshot_position(*session);
+        if (&session == &out.sessions.front())
+            out.position = position;
+        else if (!(position == out.position))
+            throw Error(ErrorKind::timeout, "the sessions saw the server at different moments");
+    }
+}
+
+std::string lock_statement(const std::vector<TableInfo>& tables) {
+    std::string list;
+    for (const TableInfo& table : tables)
+        if (!table.transactional)
+            list +=
+                (list.empty() ? "" : ", ") + sql::quote_name(table.database, table.name) + " READ";
+    return list.empty() ? "" : "LOCK TABLES " + list;
+}
+
+// One attempt with commits blocked.
+void hold_and_open(SnapshotSessions& out, Connection& control, const std::string& lock) {
+    control.execute("BACKUP STAGE START");
+    try {
+        control.execute("BACKUP STAGE FLUSH");
+        control.execute("BACKUP STAGE BLOCK_DDL");  // also blocks writes without transactions
+        if (out.locked) out.locked->execute(lock);
+        auto from = std::chrono::steady_clock::now();
+        control.execute("BACKUP STAGE BLOCK_COMMIT");
+        open_sessions(out);
+        control.execute("BACKUP STAGE END");
+        out.commits_blocked = std::chrono::steady_clock::now() - from;
+    } catch (...) {
+        try {
+            control.execute("BACKUP STAGE END");
+        } catch (const Error&) {  // the connection's end ends it, too
+        }
+        throw;
+    }
+}
+
+bool may_try_again(const sql::ServerError& error) {
+    return error.number == ER_LOCK_WAIT_TIMEOUT || error.number == ER_LOCK_DEADLOCK ||
+           error.number == ER_BACKUP_LOCK_IS_ACTIVE;
+}
+
+}  // namespace
+
+SnapshotSessions open_snapshot(const sql::MariadbOptions& login, unsigned count,
+                               const std::vector<TableInfo>& tables, unsigned attempts) {
+    const std::string lock = lock_statement(tables);
+    for (unsigned attempt = 1;; ++attempt) {
+        SnapshotSessions out;
+        auto control = connect(login);
+        for (unsigned i = 0; i < count; ++i) out.sessions.push_back(connect(login));
+        if (!lock.empty()) out.locked = connect(login);
+        try {
+            hold_and_open(out, *control, lock);
+        } catch (const sql::ServerError& error) {
+            if (error.number == ER_SPECIFIC_ACCESS_DENIED_ERROR) {
+                // One session sees one moment without any lock; tables without transactions are
+                // locked for as long as they are read.
+                if (out.locked) out.locked->execute(lock);
+                out.sessions.resize(1);
+                out.single = true;
+                open_sessions(out);
+            } else {
+                if (!may_try_again(error) || attempt >= attempts) throw;
+                log_debug("{}; once more", error.message());
+                std::this_thread::sleep_for(std::chrono::milliseconds(200));
+                continue;
+            }
+        } catch (const Error& error) {
+            if (error.kind() != ErrorKind::timeout || attempt >= attempts) throw;
+            continue;
+        }
+        if (!out.position.file.empty())
+            out.position.gtid =
+                out.sessions[0]
+                    ->value(fmt::format("SELECT BINLOG_GTID_POS({}, {})",
+                                        sql::quote_text(out.position.file), out.position.offset))
+                    .value_or("");
+        return out;
+    }
+}
+
+}  // namespace sevenfold::database::mariadb
