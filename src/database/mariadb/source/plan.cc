@@ -1,0 +1,40 @@
+#include "database/mariadb/source/plan.h"
+
+#include "database/mariadb/source/internal/series.h"
+
+namespace sevenfold::database::source {
+
+Plan make_plan(const LogArchive& archive, const PlanOptions& options) {
+    Edits edits(options);
+    return plan_series(archive, options, edits).plan;
+}
+
+std::optional<Gtid> transaction_after(const LogArchive& archive, const PlanOptions& options,
+                                      const GtidState& state) {
+    Series series = make_series(archive, options.series);
+    Walker walker(archive, series, find_start(archive, series, state), state);
+    while (std::optional<Step> step = walker.next())
+        if (step->kind == Step::transaction && step->wanted) return step->begin->gtid;
+    return {};
+}
+
+StateAtTime gtid_state_at(const LogArchive& archive, const PlanOptions& from, const Time& time) {
+    Series series = make_series(archive, from.series);
+    Walker walker(archive, series, find_start(archive, series, from.start), from.start);
+    StateAtTime out{.state = from.start};
+    bool later = false;
+    while (std::optional<Step> step = walker.next()) {
+        if (step->kind != Step::transaction || !step->wanted) continue;
+        if (step->first && step->begin->timestamp > time.seconds) later = true;
+        if (!step->last) continue;
+        if (!later) {
+            out.state = walker.state();
+            out.last = step->begin->gtid;
+        } else if (step->begin->timestamp <= time.seconds) {
+            ++out.late;
+        }
+    }
+    return out;
+}
+
+}  // namespace sevenfold::database::source
