@@ -57,6 +57,7 @@ class Driver {
     void wait();
     void look(const Position& position);
     void applier_failed(const ReplicaStatus& status);
+    std::optional<Gtid> failed_transaction(const ReplicaStatus& status, const Position& now);
     void report(const ReplicaStatus& status, const Position& position);
     void check_progress(const ReplicaStatus& status, const Position& position);
     Position position();
@@ -109,7 +110,7 @@ void Driver::connect() {
         target_.execute(fmt::format(
             "CHANGE MASTER TO master_host='127.0.0.1', master_port={}, master_user='{}', "
             "master_password='{}', master_use_gtid=slave_pos, master_heartbeat_period=10, "
-            "master_connect_retry=1",
+            "master_connect_retry=1, master_ssl=0, master_ssl_verify_server_cert=0",
             source_->port(), source_->user(), source_->password().reveal()));
     } catch (const sql::ServerError& error) {  // its message would hold the password
         throw Error(error.kind(),
@@ -185,17 +186,29 @@ void Driver::check_progress(const ReplicaStatus& status, const Position& now) {
                 status.io_message);
 }
 
-// The failed transaction is the one that the message names or, in a single domain, the one after
-// the position.
+// Commits are in the order of the log, so it is the next one of a domain; where there are several
+// domains, the message may tell the place in the log.
+std::optional<Gtid> Driver::failed_transaction(const ReplicaStatus& status, const Position& now) {
+    std::vector<source::NextTransaction> next =
+        source::next_transactions(*options_.archive, options_.plan, now, source_->plan().end);
+    if (next.size() == 1) return next[0].gtid;
+    std::smatch match;
+    if (!std::regex_search(status.sql_message, match,
+                           std::regex("master log ([^,]+), end_log_pos ([0-9]+)")))
+        return {};
+    std::string file = match[1].str();
+    uint64_t end = std::stoull(match[2].str());
+    for (const source::NextTransaction& transaction : next)
+        if (transaction.file == file && transaction.begin < end && end <= transaction.end)
+            return transaction.gtid;
+    return {};
+}
+
 void Driver::applier_failed(const ReplicaStatus& status) {
     target_.execute("STOP SLAVE");
     Position now = position();
-    std::optional<Gtid> failed;
+    std::optional<Gtid> failed = failed_transaction(status, now);
     std::smatch match;
-    if (std::regex_search(status.sql_message, match, std::regex("Gtid ([0-9]+-[0-9]+-[0-9]+)")))
-        failed = parse_gtid(match[1].str());
-    else
-        failed = source::transaction_after(*options_.archive, options_.plan, now);
     std::string table;
     if (std::regex_search(status.sql_message, match, std::regex("on table ([^;]+);")))
         table = match[1].str();
@@ -245,8 +258,9 @@ ReplayResult Driver::finish() {
     if (!reached(result.reached, plan.end))
         throw Error(ErrorKind::internal, fmt::format("replay ended at {} instead of {}",
                                                      result.reached.display(), plan.end.display()));
-    // What the appliers had begun when one failed was given to them twice.
-    bool complete = skipped_.empty() ? groups == plan.transactions : groups >= plan.transactions;
+    // After an interruption some of them are given to the appliers twice.
+    bool once = skipped_.empty() && source_->stats().dumps <= 1;
+    bool complete = once ? groups == plan.transactions : groups >= plan.transactions;
     if (!complete)
         throw Error(
             ErrorKind::internal,

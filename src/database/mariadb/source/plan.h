@@ -63,9 +63,16 @@ struct Plan {
 // Error{usage} for replacements that cannot work; Error{unsupported} for encrypted files.
 Plan make_plan(const LogArchive& archive, const PlanOptions& options);
 
-// The first transaction in the log that `position` does not have; nothing: there is none.
-std::optional<Gtid> transaction_after(const LogArchive& archive, const PlanOptions& options,
-                                      const Position& position);
+// Of each domain the first transaction up to `end` that `position` does not have, in the order of
+// the log.
+struct NextTransaction {
+    Gtid gtid;
+    std::string file;  // as a replica knows it
+    uint64_t begin = 0, end = 0;
+};
+std::vector<NextTransaction> next_transactions(const LogArchive& archive,
+                                               const PlanOptions& options, const Position& position,
+                                               const Position& end);
 
 // Where the server was at a time: everything before the first transaction that began later. Times
 // in the log are those of the statement that began the transaction, in whole seconds, and need not
