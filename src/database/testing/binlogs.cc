@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <thread>
 #include <vector>
 
 #include "core/random.h"
-#include "os/file.h"
+#include "database/testing/server_log.h"
 
 namespace sevenfold::database {
 namespace {
@@ -38,8 +37,8 @@ void write(const TestServer& server, const Workload& workload, unsigned writer) 
         if (writer == 0 && workload.rotate && i % (workload.transactions / 4 + 1) == 7)
             connection->execute("FLUSH BINARY LOGS");
         if (writer == 0 && workload.ddl && i % (workload.transactions / 3 + 1) == 11)
-            connection->execute(
-                fmt::format("ALTER TABLE t{} ADD COLUMN IF NOT EXISTS c{} INT DEFAULT 7", random.below(4), i));
+            connection->execute(fmt::format(
+                "ALTER TABLE t{} ADD COLUMN IF NOT EXISTS c{} INT DEFAULT 7", random.below(4), i));
     }
 }
 
@@ -47,14 +46,7 @@ void write(const TestServer& server, const Workload& workload, unsigned writer) 
 
 std::unique_ptr<LogArchive> archive_binlogs(const TestServer& server, const std::string& folder,
                                             const std::string& incarnation) {
-    namespace fs = std::filesystem;
-    std::string to = folder + "/" + incarnation;
-    os::make_dirs(to);
-    for (const auto& entry : fs::directory_iterator(server.data_dir())) {
-        std::string name = entry.path().filename();
-        if (name.starts_with("bin.0"))
-            fs::copy_file(entry.path(), to + "/" + name, fs::copy_options::overwrite_existing);
-    }
+    copy_log(server, folder, incarnation);
     return open_log_folder(folder);
 }
 

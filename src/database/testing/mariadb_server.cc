@@ -25,6 +25,8 @@ const std::string& data_template() {
                                          "--auth-root-authentication-method=normal",
                                          "--skip-test-db",
                                          "--innodb-log-file-size=8M",
+                                         // names of temporary files repeat between servers
+                                         "--tmpdir=" + folder.path(),
                                          "--datadir=" + made};
         if (!system_user().empty()) argv.push_back("--user=" + system_user());
         os::CommandOutput output = os::run_command({.argv = argv});
@@ -72,6 +74,7 @@ void TestServer::start() {
                                      "/usr/sbin/mariadbd",
                                      "--no-defaults",
                                      "--datadir=" + data_dir_,
+                                     "--tmpdir=" + folder_.path(),
                                      "--socket=" + socket(),
                                      "--pid-file=" + (folder_ / "pid"),
                                      "--log-error=" + (folder_ / "log"),

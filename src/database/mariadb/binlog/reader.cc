@@ -115,6 +115,10 @@ class Builder {
                 break;
             case StatementKind::other:
                 transaction_.ddl = true;
+                for (const auto& key : named_tables(query.statement, query.database)) {
+                    TableRows& rows = counts_[key];
+                    std::tie(rows.database, rows.table) = key;
+                }
                 break;
         }
         add_text(query.statement);
@@ -122,9 +126,9 @@ class Builder {
     }
     void add_text(std::string_view statement) {
         std::string& text = transaction_.text;
-        if (text.size() >= kMaxText) return;
+        if (text.size() + 1 >= kMaxText) return;
         if (!text.empty()) text += '\n';
-        text += statement.substr(0, kMaxText - std::min(text.size(), kMaxText));
+        text += valid_utf8(statement.substr(0, kMaxText - text.size()));
     }
 
     bool count_rows_;

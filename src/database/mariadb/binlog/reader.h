@@ -38,9 +38,10 @@ struct Transaction {
     bool ddl = false;               // or another statement that is no change of rows
     bool statement_format = false;  // changes rows by a statement whose effect is not in the log
     bool rolled_back = false;
-    bool xa_prepare = false;  // prepared only: its XA COMMIT is a transaction of its own
-    std::vector<TableRows> tables;
-    // The statements, as annotations and queries have them, a line each; cut at kMaxText.
+    bool xa_prepare = false;        // prepared only: its XA COMMIT is a transaction of its own
+    std::vector<TableRows> tables;  // also those, without rows, that DDL names
+    // The statements, as annotations and queries have them, a line each, in UTF-8; cut at about
+    // kMaxText.
     std::string text;
 
     uint64_t bytes() const { return end - start; }

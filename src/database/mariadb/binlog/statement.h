@@ -1,7 +1,10 @@
 // What a statement in the log is, by its first words.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace sevenfold::database::mariadb {
 
@@ -16,5 +19,13 @@ enum class StatementKind {
 };
 // Comments and brackets before the statement are passed over.
 StatementKind statement_kind(std::string_view statement);
+
+// The tables, as (database, table), that a CREATE, ALTER, DROP, TRUNCATE or RENAME TABLE names;
+// `database` is the session's. Empty for other statements.
+std::vector<std::pair<std::string, std::string>> named_tables(std::string_view statement,
+                                                              const std::string& database);
+
+// Valid UTF-8: bytes that are none become U+FFFD.
+std::string valid_utf8(std::string_view text);
 
 }  // namespace sevenfold::database::mariadb

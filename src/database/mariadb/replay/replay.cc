@@ -11,13 +11,13 @@
 #include "database/mariadb/replay/target.h"
 #include "database/mariadb/source/source.h"
 
-namespace sevenfold::database {
+namespace sevenfold::database::mariadb {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 using source::ReplicationSource;
 
-bool reached(const GtidState& position, const GtidState& end) {
+bool reached(const Position& position, const Position& end) {
     return std::all_of(end.all().begin(), end.all().end(), [&](const auto& entry) {
         const Gtid* have = position.find(entry.first);
         return have != nullptr && *have == entry.second;
@@ -27,7 +27,7 @@ bool reached(const GtidState& position, const GtidState& end) {
 // One replay from the first setting to the last.
 class Driver {
   public:
-    Driver(const ReplayOptions& options, const sql::MariadbOptions& target, GtidState start)
+    Driver(const ReplayOptions& options, const sql::MariadbOptions& target, Position start)
         : options_(options), target_(target), settings_(target_) {
         source::PlanOptions plan = options.plan;
         plan.start = std::move(start);
@@ -55,11 +55,12 @@ class Driver {
     void prepare();
     void connect();
     void wait();
-    void look(const GtidState& position);
+    void look(const Position& position);
     void applier_failed(const ReplicaStatus& status);
-    void report(const ReplicaStatus& status, const GtidState& position);
-    void check_progress(const ReplicaStatus& status, const GtidState& position);
-    GtidState position();
+    std::optional<Gtid> failed_transaction(const ReplicaStatus& status, const Position& now);
+    void report(const ReplicaStatus& status, const Position& position);
+    void check_progress(const ReplicaStatus& status, const Position& position);
+    Position position();
     ReplayResult finish();
     void end_quietly();
 
@@ -73,8 +74,8 @@ class Driver {
     std::vector<Gtid> skipped_;
 };
 
-GtidState Driver::position() {
-    return GtidState::parse(target_.value("SELECT @@GLOBAL.gtid_slave_pos").value_or(""));
+Position Driver::position() {
+    return Position::parse(target_.value("SELECT @@GLOBAL.gtid_slave_pos").value_or(""));
 }
 
 void Driver::prepare() {
@@ -109,7 +110,7 @@ void Driver::connect() {
         target_.execute(fmt::format(
             "CHANGE MASTER TO master_host='127.0.0.1', master_port={}, master_user='{}', "
             "master_password='{}', master_use_gtid=slave_pos, master_heartbeat_period=10, "
-            "master_connect_retry=1",
+            "master_connect_retry=1, master_ssl=0, master_ssl_verify_server_cert=0",
             source_->port(), source_->user(), source_->password().reveal()));
     } catch (const sql::ServerError& error) {  // its message would hold the password
         throw Error(error.kind(),
@@ -122,9 +123,9 @@ void Driver::connect() {
 
 void Driver::wait() {
     moved_ = SteadyClock::now();
-    const GtidState& end = source_->plan().end;
+    const Position& end = source_->plan().end;
     for (;;) {
-        GtidState now = position();
+        Position now = position();
         source_->applied(now);
         look(now);
         if (reached(now, end)) return;
@@ -136,7 +137,7 @@ void Driver::wait() {
     }
 }
 
-void Driver::look(const GtidState& now) {
+void Driver::look(const Position& now) {
     ReplicaStatus status = replica_status(target_);
     report(status, now);
     if (!status.sql_running && status.sql_error != 0) return applier_failed(status);
@@ -152,7 +153,7 @@ void Driver::look(const GtidState& now) {
     check_progress(status, now);
 }
 
-void Driver::report(const ReplicaStatus& status, const GtidState& now) {
+void Driver::report(const ReplicaStatus& status, const Position& now) {
     if (!options_.progress) return;
     ReplayProgress progress;
     progress.applied = now;
@@ -169,7 +170,7 @@ void Driver::report(const ReplicaStatus& status, const GtidState& now) {
     options_.progress(progress);
 }
 
-void Driver::check_progress(const ReplicaStatus& status, const GtidState& now) {
+void Driver::check_progress(const ReplicaStatus& status, const Position& now) {
     std::string movement = fmt::format("{} {} {} {}", now.display(), status.groups,
                                        source_->stats().bytes, work_counter(target_));
     if (movement != last_movement_) {
@@ -185,17 +186,29 @@ void Driver::check_progress(const ReplicaStatus& status, const GtidState& now) {
                 status.io_message);
 }
 
-// The failed transaction is the one that the message names or, in a single domain, the one after
-// the position.
+// Commits are in the order of the log, so it is the next one of a domain; where there are several
+// domains, the message may tell the place in the log.
+std::optional<Gtid> Driver::failed_transaction(const ReplicaStatus& status, const Position& now) {
+    std::vector<source::NextTransaction> next =
+        source::next_transactions(*options_.archive, options_.plan, now, source_->plan().end);
+    if (next.size() == 1) return next[0].gtid;
+    std::smatch match;
+    if (!std::regex_search(status.sql_message, match,
+                           std::regex("master log ([^,]+), end_log_pos ([0-9]+)")))
+        return {};
+    std::string file = match[1].str();
+    uint64_t end = std::stoull(match[2].str());
+    for (const source::NextTransaction& transaction : next)
+        if (transaction.file == file && transaction.begin < end && end <= transaction.end)
+            return transaction.gtid;
+    return {};
+}
+
 void Driver::applier_failed(const ReplicaStatus& status) {
     target_.execute("STOP SLAVE");
-    GtidState now = position();
-    std::optional<Gtid> failed;
+    Position now = position();
+    std::optional<Gtid> failed = failed_transaction(status, now);
     std::smatch match;
-    if (std::regex_search(status.sql_message, match, std::regex("Gtid ([0-9]+-[0-9]+-[0-9]+)")))
-        failed = Gtid::parse(match[1].str());
-    else
-        failed = source::transaction_after(*options_.archive, options_.plan, now);
     std::string table;
     if (std::regex_search(status.sql_message, match, std::regex("on table ([^;]+);")))
         table = match[1].str();
@@ -245,8 +258,9 @@ ReplayResult Driver::finish() {
     if (!reached(result.reached, plan.end))
         throw Error(ErrorKind::internal, fmt::format("replay ended at {} instead of {}",
                                                      result.reached.display(), plan.end.display()));
-    // What the appliers had begun when one failed was given to them twice.
-    bool complete = skipped_.empty() ? groups == plan.transactions : groups >= plan.transactions;
+    // After an interruption some of them are given to the appliers twice.
+    bool once = skipped_.empty() && source_->stats().dumps <= 1;
+    bool complete = once ? groups == plan.transactions : groups >= plan.transactions;
     if (!complete)
         throw Error(
             ErrorKind::internal,
@@ -260,14 +274,14 @@ ReplayResult Driver::finish() {
 }  // namespace
 
 ReplayResult replay(const ReplayOptions& options, const sql::MariadbOptions& target) {
-    GtidState start = options.plan.start;
+    Position start = options.plan.start;
     if (options.resume) {
         sql::MariadbConnection connection(target);
         forget_own_replication(connection);
         std::string now = connection.value("SELECT @@GLOBAL.gtid_slave_pos").value_or("");
-        if (!now.empty()) start = GtidState::parse(now);
+        if (!now.empty()) start = Position::parse(now);
     }
     return Driver(options, target, std::move(start)).run();
 }
 
-}  // namespace sevenfold::database
+}  // namespace sevenfold::database::mariadb

@@ -18,13 +18,10 @@
 #include "database/mariadb/source/plan.h"
 #include "sql/mariadb.h"
 
-namespace sevenfold::database {
-
-using source::Gtid;
-using source::GtidState;
+namespace sevenfold::database::mariadb {
 
 struct ReplayProgress {
-    GtidState applied;
+    Position applied;
     uint64_t transactions = 0, transactions_total = 0;  // given to the appliers
     uint64_t bytes = 0, bytes_total = 0;                // sent to the server
     double transactions_per_second = 0;                 // since the start
@@ -58,7 +55,7 @@ struct ReplayOptions {
 };
 
 struct ReplayResult {
-    GtidState reached;
+    Position reached;
     uint64_t transactions = 0;  // applied, edited ones included
     std::set<Gtid> edited;      // dropped and replaced ones
     std::vector<Gtid> skipped;  // those of skip_if_failing that failed
@@ -89,4 +86,4 @@ class ApplierError : public Error {
 // nothing moves, Error{interrupted}, and what the connection throws.
 ReplayResult replay(const ReplayOptions& options, const sql::MariadbOptions& target);
 
-}  // namespace sevenfold::database
+}  // namespace sevenfold::database::mariadb

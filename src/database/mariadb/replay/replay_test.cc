@@ -11,7 +11,7 @@
 #include "database/testing/binlogs.h"
 #include "os/file.h"
 
-namespace sevenfold::database {
+namespace sevenfold::database::mariadb {
 namespace {
 
 using source::Stop;
@@ -217,7 +217,7 @@ TEST_F(ReplayTest, ReportsWhatCannotBeApplied) {
     TestServer target({.server_id = 99, .binlog = false});
     run(target, *archive);
     target.run("INSERT INTO shop.item VALUES (2)");
-    options.plan.start = GtidState::parse("0-1-3");
+    options.plan.start = Position::parse("0-1-3");
     try {
         run(target, *longer, options.plan);
         FAIL();
@@ -273,4 +273,4 @@ TEST_F(ReplayTest, RefusesTargetsThatAreInUse) {
 }
 
 }  // namespace
-}  // namespace sevenfold::database
+}  // namespace sevenfold::database::mariadb

@@ -10,7 +10,7 @@
 #include "core/log.h"
 #include "database/mariadb/source/source.h"
 
-namespace sevenfold::database {
+namespace sevenfold::database::mariadb {
 namespace {
 
 uint64_t to_number(std::string_view text) {
@@ -112,8 +112,8 @@ void check_target(sql::MariadbConnection& target, const source::Plan& plan,
     std::string executed = target.value("SELECT @@GLOBAL.gtid_binlog_pos").value_or("");
     if (!executed.empty() && !options.resume && !allowed.executed)
         refuse(fmt::format("has executed transactions of its own, up to {}", executed), kFresh);
-    GtidState position =
-        GtidState::parse(target.value("SELECT @@GLOBAL.gtid_slave_pos").value_or(""));
+    Position position =
+        Position::parse(target.value("SELECT @@GLOBAL.gtid_slave_pos").value_or(""));
     if (!position.empty() && !(position == plan.begin) && !allowed.position)
         refuse(fmt::format("is at {}, the base at {}", position.display(), plan.begin.display()),
                "Is this the server that was restored from this base?");
@@ -205,4 +205,4 @@ std::string applier_states(sql::MariadbConnection& target) {
     return out;
 }
 
-}  // namespace sevenfold::database
+}  // namespace sevenfold::database::mariadb

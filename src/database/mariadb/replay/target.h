@@ -10,7 +10,7 @@
 
 #include "database/mariadb/replay/replay.h"
 
-namespace sevenfold::database {
+namespace sevenfold::database::mariadb {
 
 // Columns by name, of statements whose columns differ between versions.
 using NamedRow = std::map<std::string, std::string, std::less<>>;  // NULL: empty
@@ -54,4 +54,4 @@ uint64_t work_counter(sql::MariadbConnection& target);
 // What the applier threads do, for people.
 std::string applier_states(sql::MariadbConnection& target);
 
-}  // namespace sevenfold::database
+}  // namespace sevenfold::database::mariadb

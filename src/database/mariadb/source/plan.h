@@ -12,9 +12,9 @@
 
 #include "core/time.h"
 #include "database/log_archive.h"
-#include "database/mariadb/source/internal/events.h"
+#include "database/mariadb/source/position.h"
 
-namespace sevenfold::database::source {
+namespace sevenfold::database::mariadb::source {
 
 // SQL that takes the place of a transaction, under its GTID, and with its time as NOW(). Statements
 // are run in one transaction; a statement that commits by itself (DDL) must be the only one.
@@ -35,7 +35,7 @@ struct Stop {
 };
 
 struct PlanOptions {
-    GtidState start;                 // of the base: everything up to here is there
+    Position start;                  // of the base: everything up to here is there
     std::vector<SeriesPart> series;  // in the order of history; empty: the archive as it is
     Stop stop;
     std::set<Gtid> drop;  // become empty transactions, so that GTIDs continue
@@ -48,7 +48,7 @@ struct PlanOptions {
 };
 
 struct Plan {
-    GtidState begin, end;
+    Position begin, end;
     uint64_t transactions = 0;     // after begin, up to end; edited ones included
     uint64_t bytes = 0;            // of these in the archive
     std::set<Gtid> edited;         // also what follows: the commit of a dropped XA transaction
@@ -63,18 +63,25 @@ struct Plan {
 // Error{usage} for replacements that cannot work; Error{unsupported} for encrypted files.
 Plan make_plan(const LogArchive& archive, const PlanOptions& options);
 
-// The first transaction in the log that `state` does not have; nothing: there is none.
-std::optional<Gtid> transaction_after(const LogArchive& archive, const PlanOptions& options,
-                                      const GtidState& state);
+// Of each domain the first transaction up to `end` that `position` does not have, in the order of
+// the log.
+struct NextTransaction {
+    Gtid gtid;
+    std::string file;  // as a replica knows it
+    uint64_t begin = 0, end = 0;
+};
+std::vector<NextTransaction> next_transactions(const LogArchive& archive,
+                                               const PlanOptions& options, const Position& position,
+                                               const Position& end);
 
-// The state as it was at a time: everything before the first transaction that began later. Times
+// Where the server was at a time: everything before the first transaction that began later. Times
 // in the log are those of the statement that began the transaction, in whole seconds, and need not
 // grow; `late` counts transactions after that point which say that they began before it.
-struct StateAtTime {
-    GtidState state;
+struct PositionAtTime {
+    Position position;
     std::optional<Gtid> last;  // what to stop after; nothing: the start
     uint64_t late = 0;
 };
-StateAtTime gtid_state_at(const LogArchive& archive, const PlanOptions& from, const Time& time);
+PositionAtTime position_at(const LogArchive& archive, const PlanOptions& from, const Time& time);
 
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source

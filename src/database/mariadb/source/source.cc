@@ -16,7 +16,7 @@
 #include "database/mariadb/source/internal/dump.h"
 #include "database/mariadb/source/internal/session.h"
 
-namespace sevenfold::database::source {
+namespace sevenfold::database::mariadb::source {
 namespace {
 
 constexpr size_t kMaxClients = 16;
@@ -31,8 +31,8 @@ os::UniqueFd listen_on_loopback(uint16_t& port) {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
     auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (!fd.valid() || ::bind(fd.get(), generic, size) != 0 ||
-        ::listen(fd.get(), SOMAXCONN) != 0 || ::getsockname(fd.get(), generic, &size) != 0)
+    if (!fd.valid() || ::bind(fd.get(), generic, size) != 0 || ::listen(fd.get(), SOMAXCONN) != 0 ||
+        ::getsockname(fd.get(), generic, &size) != 0)
         throw errno_error("a port for the replication source");
     port = ntohs(address.sin_port);
     return fd;
@@ -61,9 +61,7 @@ class ReplicationSource::Impl {
         do {
             server_id_ = 0x80000000u | static_cast<uint32_t>(crypto::random_u64());
         } while (planned_.plan.servers.contains(server_id_));
-        SegmentReader reader(archive, planned_.files.back().segment, false);
-        reader.next();
-        version_ = reader.format().server_version;
+        version_ = LogFileReader(archive, planned_.files.back().segment).format().server_version;
         listener_ = listen_on_loopback(port_);
         acceptor_ = std::jthread([this](const std::stop_token& stop) { accept_clients(stop); });
     }
@@ -193,7 +191,7 @@ class ReplicationSource::Impl {
         constexpr uint64_t kKnowsGtids = 4;
         if (session.number("mariadb_slave_capability") < kKnowsGtids)
             throw Error(ErrorKind::unsupported, "the replica is no MariaDB with GTIDs");
-        GtidState state = GtidState::parse(session.variable("slave_connect_state"));
+        Position position = Position::parse(session.variable("slave_connect_state"));
         std::stop_source own;
         std::stop_callback outer(stop, [&] { own.request_stop(); });
         Turn turn(*this, own, socket);
@@ -208,7 +206,7 @@ class ReplicationSource::Impl {
                             }};
         Dump(std::move(context), socket, (command.flags & Command::kAnnotate) != 0,
              heartbeat_period(session))
-            .run(state, own.get_token());
+            .run(position, own.get_token());
     }
 
     // Ends the dump that runs, if any, and waits for its end.
@@ -259,7 +257,7 @@ const std::string& ReplicationSource::user() const { return impl_->user_; }
 const Secret& ReplicationSource::password() const { return impl_->password_; }
 uint32_t ReplicationSource::server_id() const { return impl_->server_id_; }
 void ReplicationSource::drop(const Gtid& gtid) { impl_->edits_.drop(gtid); }
-void ReplicationSource::applied(const GtidState& state) { impl_->window_.applied(state); }
+void ReplicationSource::applied(const Position& position) { impl_->window_.applied(position); }
 
 SourceStats ReplicationSource::stats() const {
     std::lock_guard lock(impl_->mutex_);
@@ -271,4 +269,4 @@ std::optional<Error> ReplicationSource::failure() const {
     return impl_->failure_;
 }
 
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source

@@ -14,7 +14,7 @@
 #include "core/secret.h"
 #include "database/mariadb/source/plan.h"
 
-namespace sevenfold::database::source {
+namespace sevenfold::database::mariadb::source {
 
 struct SourceStats {
     uint64_t bytes = 0;         // of events sent, over all connections
@@ -46,7 +46,7 @@ class ReplicationSource {
     // One more transaction to leave out, from the replica's next connection on.
     void drop(const Gtid& gtid);
     // What the replica has applied; opens the window.
-    void applied(const GtidState& state);
+    void applied(const Position& position);
     SourceStats stats() const;
     // What kept the source from serving a replica that had the right password; the replica got it
     // as its error, too.
@@ -57,4 +57,4 @@ class ReplicationSource {
     std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source

@@ -13,7 +13,7 @@
 #include "database/testing/binlogs.h"
 #include "os/file.h"
 
-namespace sevenfold::database::source {
+namespace sevenfold::database::mariadb::source {
 namespace {
 
 using std::chrono::milliseconds;
@@ -139,7 +139,7 @@ TEST_F(SourceTest, RefusesEncryptedFiles) {
         FAIL();
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::unsupported);
-        EXPECT_EQ(error.message(), "log 0001-a/bin.000001: encrypted");
+        EXPECT_EQ(error.message(), "0001-a/bin.000001 at 256: the server encrypts its log files");
     }
 }
 
@@ -158,16 +158,16 @@ TEST_F(SourceTest, StopsAtDamage) {
         FAIL();
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::corrupt);
-        EXPECT_TRUE(error.message().starts_with("log 0001-a/bin.000002 at offset "))
+        EXPECT_TRUE(error.message().starts_with("0001-a/bin.000002 at "))
             << error.message();
     }
     EXPECT_EQ(make_plan(*archive, {.stop = {Stop::Where::after, {0, 1, 9}}}).transactions, 9u);
     TestServer target({.server_id = 99, .binlog = false});
     connect(target, early);
     ASSERT_TRUE(eventually([&] { return early.failure().has_value(); })) << status(target);
-    EXPECT_NE(early.failure()->message().find("bin.000002 at offset"), std::string::npos);
+    EXPECT_NE(early.failure()->message().find("bin.000002 at "), std::string::npos);
     EXPECT_TRUE(eventually([&] {
-        return status(target).find("bin.000002 at offset") != std::string::npos;
+        return status(target).find("bin.000002 at ") != std::string::npos;
     })) << status(target);
     EXPECT_LT(early.stats().last->sequence, 17u);
 }
@@ -185,16 +185,16 @@ TEST_F(SourceTest, NamesGapsInTheLog) {
             return error.message();
         }
     };
-    EXPECT_EQ(message([&] { make_plan(*archive, {.start = GtidState::parse("0-1-23")}); }),
+    EXPECT_EQ(message([&] { make_plan(*archive, {.start = Position::parse("0-1-23")}); }),
               "the archived logs do not hold 0-1-23: they begin after nothing");
-    EXPECT_EQ(message([&] { make_plan(*archive, {.start = GtidState::parse("0-2-7")}); }),
+    EXPECT_EQ(message([&] { make_plan(*archive, {.start = Position::parse("0-2-7")}); }),
               "the archived logs do not hold 0-2-7: they begin after nothing");
     EXPECT_EQ(message([&] {
-                  make_plan(*archive, {.start = GtidState::parse("0-1-7"),
+                  make_plan(*archive, {.start = Position::parse("0-1-7"),
                                        .stop = {Stop::Where::after, {0, 1, 5}}});
               }),
               "0-1-5 is not in the log between 0-1-7 and 0-1-7");
-    EXPECT_EQ(make_plan(*archive, {.start = GtidState::parse("0-1-7"),
+    EXPECT_EQ(make_plan(*archive, {.start = Position::parse("0-1-7"),
                                    .stop = {Stop::Where::before, {0, 1, 12}}})
                   .transactions,
               4u);
@@ -231,7 +231,7 @@ TEST_F(SourceTest, JoinsIncarnations) {
     EXPECT_EQ(plan.transactions, 14u);
     EXPECT_EQ(plan.servers, (std::set<uint32_t>{1, 2}));
     expect_replicated(*archive, second, options);
-    options.start = GtidState::parse("0-2-13");
+    options.start = Position::parse("0-2-13");
     EXPECT_EQ(make_plan(*archive, options).transactions, 1u);
 }
 
@@ -247,14 +247,14 @@ TEST_F(SourceTest, FindsTheStateAtATime) {
         if (second == 2001) connection->execute("DROP TABLE shop.t20016");
     }
     auto archive = archive_binlogs(origin, folder / "log");
-    PlanOptions from{.start = GtidState::parse("0-1-1")};
-    StateAtTime before = gtid_state_at(*archive, from, {.seconds = 1999});
-    EXPECT_EQ(before.state.display(), "0-1-1");
+    PlanOptions from{.start = Position::parse("0-1-1")};
+    PositionAtTime before = position_at(*archive, from, {.seconds = 1999});
+    EXPECT_EQ(before.position.display(), "0-1-1");
     EXPECT_FALSE(before.last);
-    StateAtTime at = gtid_state_at(*archive, from, {.seconds = 2004});
-    EXPECT_EQ(at.state.display(), "0-1-9");
+    PositionAtTime at = position_at(*archive, from, {.seconds = 2004});
+    EXPECT_EQ(at.position.display(), "0-1-9");
     EXPECT_EQ(at.late, 2u);
-    EXPECT_EQ(gtid_state_at(*archive, from, {.seconds = 3000}).state.display(), "0-1-15");
+    EXPECT_EQ(position_at(*archive, from, {.seconds = 3000}).position.display(), "0-1-15");
 }
 
 TEST_F(SourceTest, KeepsAnIdleReplicaAndFollowsItsWindow) {
@@ -272,7 +272,7 @@ TEST_F(SourceTest, KeepsAnIdleReplicaAndFollowsItsWindow) {
     EXPECT_LT(source.stats().bytes, source.plan().bytes);
     auto connection = target.connect();
     ASSERT_TRUE(eventually([&] {
-        source.applied(GtidState::parse(*connection->value("SELECT @@gtid_slave_pos")));
+        source.applied(Position::parse(*connection->value("SELECT @@gtid_slave_pos")));
         return connection->value("SELECT @@gtid_slave_pos") == end;
     })) << status(target);
     uint64_t beats =
@@ -337,4 +337,4 @@ TEST_F(SourceTest, SurvivesGarbage) {
 }
 
 }  // namespace
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source

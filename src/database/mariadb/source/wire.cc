@@ -8,7 +8,7 @@
 
 #include "core/cursor.h"
 
-namespace sevenfold::database::source {
+namespace sevenfold::database::mariadb::source {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
@@ -135,4 +135,4 @@ Command parse_command(ByteView payload) {
     return out;
 }
 
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source

@@ -14,7 +14,7 @@
 #include "core/secret.h"
 #include "os/file.h"
 
-namespace sevenfold::database::source {
+namespace sevenfold::database::mariadb::source {
 
 // Longer payloads travel in several packets; a replica never sends one.
 inline constexpr size_t kMaxPacket = 0xffffff;
@@ -87,4 +87,4 @@ Bytes error_packet(uint16_t number, std::string_view message);
 std::vector<Bytes> result_set(const std::vector<std::string>& columns,
                               const std::vector<std::optional<std::string>>& values);
 
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source

@@ -9,7 +9,7 @@
 #include "crypto/random.h"
 #include "database/mariadb/source/wire.h"
 
-namespace sevenfold::database::source {
+namespace sevenfold::database::mariadb::source {
 namespace {
 
 constexpr uint32_t kLongPassword = 1u << 0, kLongFlag = 1u << 2, kConnectWithDatabase = 1u << 3,
@@ -179,4 +179,4 @@ std::vector<Bytes> result_set(const std::vector<std::string>& columns,
     return out;
 }
 
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace sevenfold::database::source {
+namespace sevenfold::database::mariadb::source {
 
 namespace {
 constexpr uint64_t kMarkEvery = 256 << 10;
@@ -22,10 +22,10 @@ void Window::sent(const Gtid& gtid, uint64_t bytes) {
     marked_ = sent_;
 }
 
-void Window::applied(const GtidState& state) {
+void Window::applied(const Position& position) {
     std::lock_guard lock(mutex_);
     while (!marks_.empty()) {
-        const Gtid* have = state.find(marks_.front().gtid.domain);
+        const Gtid* have = position.find(marks_.front().gtid.domain);
         if (have == nullptr || have->sequence < marks_.front().gtid.sequence) break;
         applied_ = marks_.front().bytes;
         marks_.pop_front();
@@ -59,18 +59,19 @@ void Dump::send(ByteView event) {
 // events tell. Heartbeats must not be behind that.
 void Dump::send_counted(ByteView event) {
     send(event);
-    wire_position_ = std::max<uint64_t>(wire_position_ + event.size(), parse_header(event).end_pos);
+    wire_position_ =
+        std::max<uint64_t>(wire_position_ + event.size(), decode_header(event).next_position);
 }
 
 void Dump::begin_file(const Step& step) {
     constexpr uint64_t kFirst = 4;
-    wire_name_ = context_.planned.files[step.file].wire_name;
+    wire_name_ = context_.planned.files[step.place.file].wire_name;
     // Before the first format description counts what the replica was told about checksums, then
     // the one of the file before.
-    send(make_rotate(context_.server_id, wire_name_, kFirst, checksum_));
-    checksum_ = step.event.checksum;
+    send(make_fake_rotate(context_.server_id, wire_name_, kFirst, checksum_));
+    checksum_ = step.checksum;
     wire_position_ = kFirst;
-    Bytes description = make_format_description(step.event, step.resumed);
+    Bytes description = sent_description(step.event, step.resumed);
     step.resumed ? send(description) : send_counted(description);
 }
 
@@ -80,13 +81,12 @@ void Dump::send_step(const Step& step) {
         edit_ = context_.edits.of(*step.begin);
         context_.update([&](SourceStats& stats) { stats.last = step.begin->gtid; });
         if (edit_.kind != Edit::none)
-            for (const Bytes& event : make_transaction(step.event, *step.begin, edit_))
-                send_counted(event);
+            for (const Bytes& event : make_transaction(step, edit_)) send_counted(event);
     }
     group_bytes_ += step.event.header.size;
-    bool pass =
-        edit_.kind == Edit::none && (annotate_ || step.event.header.type != kAnnotateRowsEvent);
-    if (pass) send_counted(step.event.bytes);
+    bool pass = edit_.kind == Edit::none &&
+                (annotate_ || step.event.header.type != EventType::annotate_rows);
+    if (pass) send_counted(step.event.raw);
     if (!step.last) return;
     context_.window.sent(step.begin->gtid, group_bytes_);
     context_.update([](SourceStats& stats) { ++stats.transactions; });
@@ -112,10 +112,11 @@ bool Dump::idle(const std::stop_token& stop, const std::function<bool()>& until)
     return true;
 }
 
-void Dump::run(const GtidState& state, const std::stop_token& stop) {
+void Dump::run(const Position& position, const std::stop_token& stop) {
     const PlannedSeries& planned = context_.planned;
-    size_t first = find_start(context_.archive, planned.files, state);
-    Walker walker(context_.archive, planned.files, first, state);
+    size_t first = find_start(context_.archive, planned.files, position);
+    Walker walker(context_.archive, planned.files, first, position);
+    walker.skip_torn(planned.torn);
     context_.window.reset();
     context_.update([](SourceStats& stats) {
         ++stats.dumps;
@@ -123,7 +124,7 @@ void Dump::run(const GtidState& state, const std::stop_token& stop) {
     });
     while (std::optional<Step> step = walker.next()) {
         if (stop.stop_requested()) return;
-        bool beyond = SeriesPosition{step->file, step->event.offset} >= planned.end;
+        bool beyond = step->place >= planned.end;
         if (beyond && step->kind == Step::transaction) break;
         if (step->kind == Step::begins_file) begin_file(*step);
         if (step->kind != Step::transaction) continue;
@@ -140,4 +141,4 @@ void Dump::run(const GtidState& state, const std::stop_token& stop) {
     idle(stop, [] { return false; });
 }
 
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source

@@ -13,7 +13,7 @@
 #include "database/mariadb/source/source.h"
 #include "database/mariadb/source/wire.h"
 
-namespace sevenfold::database::source {
+namespace sevenfold::database::mariadb::source {
 
 // How far sending is ahead of applying. Thread-safe.
 class Window {
@@ -22,7 +22,7 @@ class Window {
     void reset();
     // A transaction was sent.
     void sent(const Gtid& gtid, uint64_t bytes);
-    void applied(const GtidState& state);
+    void applied(const Position& position);
     bool open() const;
     // Until it is open, for at most `patience`.
     bool wait(std::chrono::milliseconds patience);
@@ -48,13 +48,13 @@ struct DumpContext {
     std::function<void(const std::function<void(SourceStats&)>&)> update;
 };
 
-// From `state` on, which must be within the plan. Returns when `stop` is requested or the replica
-// goes. Throws what Walker and PacketSocket throw.
+// From `position` on, which must be within the plan. Returns when `stop` is requested or the
+// replica goes. Throws what Walker and PacketSocket throw.
 class Dump {
   public:
     Dump(DumpContext context, PacketSocket& socket, bool annotate,
          std::chrono::milliseconds heartbeat);
-    void run(const GtidState& state, const std::stop_token& stop);
+    void run(const Position& position, const std::stop_token& stop);
 
   private:
     void send(ByteView event);
@@ -75,4 +75,4 @@ class Dump {
     uint64_t group_bytes_ = 0;
 };
 
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source

@@ -4,9 +4,10 @@
 #include <mutex>
 #include <set>
 
+#include "database/mariadb/binlog/event.h"
 #include "database/mariadb/source/plan.h"
 
-namespace sevenfold::database::source {
+namespace sevenfold::database::mariadb::source {
 
 struct Edit {
     enum Kind { none, empty, roll_back_xa, statements } kind = none;
@@ -27,10 +28,10 @@ class Edits {
     std::mutex mutex_;
     std::set<Gtid> drop_;
     const std::map<Gtid, Replacement> replace_;
-    std::set<std::string> dropped_xa_;
+    std::set<std::string> dropped_xa_;  // by name
 };
 
-// Does the statement commit by itself?
+// Does the statement commit by itself, as DDL does?
 bool commits_itself(std::string_view statement);
 
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source

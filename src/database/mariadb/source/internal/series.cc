@@ -4,8 +4,19 @@
 
 #include <algorithm>
 
-namespace sevenfold::database::source {
+#include "database/mariadb/binlog/reader.h"
+
+namespace sevenfold::database::mariadb::source {
 namespace {
+
+Position begin_of(const LogArchive& archive, size_t segment) {
+    std::optional<GtidList> list = state_at_start(archive, segment);
+    if (!list)
+        throw Error(ErrorKind::corrupt,
+                    fmt::format("log {}: no list of GTIDs", archive.segments()[segment].name),
+                    "Only logs of MariaDB 10.0.2 and later can be replayed.");
+    return Position(*list);
+}
 
 // "bin.000017" before "bin.1000000".
 bool before(const LogSegment& a, const LogSegment& b) {
@@ -13,42 +24,43 @@ bool before(const LogSegment& a, const LogSegment& b) {
     return a.name < b.name;
 }
 
-bool covers(const GtidState& state, const GtidState& begin) {
+bool covers(const Position& position, const Position& begin) {
     return std::all_of(begin.all().begin(), begin.all().end(), [&](const auto& entry) {
-        const Gtid* have = state.find(entry.first);
+        const Gtid* have = position.find(entry.first);
         return have != nullptr && entry.second.sequence <= have->sequence;
     });
 }
 
-// The last file of a part that begins no later than the state; nothing: there is none.
-std::optional<size_t> candidate(const Series& series, size_t part, const GtidState& state) {
+// The last file of a part that begins no later than the position; nothing: there is none.
+std::optional<size_t> candidate(const Series& series, size_t part, const Position& position) {
     std::optional<size_t> found;
     for (size_t i = 0; i < series.size(); ++i)
-        if (series[i].part == part && covers(state, series[i].begin)) found = i;
+        if (series[i].part == part && covers(position, series[i].begin)) found = i;
     return found;
 }
 
-// Is the state a point in the history of this part?
-bool holds(const LogArchive& archive, const Series& series, size_t first, const GtidState& state) {
+// Is the position a point in the history of this part?
+bool holds(const LogArchive& archive, const Series& series, size_t first,
+           const Position& position) {
     Series part;
     for (size_t i = first; i < series.size() && series[i].part == series[first].part; ++i)
         part.push_back(series[i]);
-    Walker walker(archive, part, 0, state);
-    size_t unresolved = state.all().size() + 1;
+    Walker walker(archive, part, 0, position);
+    size_t unresolved = position.all().size() + 1;
     try {
         while (std::optional<Step> step = walker.next()) {
-            unresolved = walker.unresolved().size();
+            unresolved = walker.unresolved();
             if (unresolved == 0) return true;
         }
     } catch (const Error& error) {
         if (error.kind() == ErrorKind::refused) return false;
         throw;
     }
-    return unresolved < state.all().size();  // the others are domains without transactions here
+    return unresolved < position.all().size();  // the others are domains without transactions here
 }
 
-std::string name_of(const GtidState& state) {
-    return state.empty() ? "the beginning" : state.display();
+std::string name_of(const Position& position) {
+    return position.empty() ? "the beginning" : position.display();
 }
 
 [[noreturn]] void refuse_stop(const PlanOptions& options, const Plan& plan) {
@@ -59,7 +71,7 @@ std::string name_of(const GtidState& state) {
 }
 
 // Is the start already what was asked for? `begin` is that of the file to start in.
-bool stops_at_start(const PlanOptions& options, const GtidState& begin) {
+bool stops_at_start(const PlanOptions& options, const Position& begin) {
     if (options.stop.where != Stop::Where::after) return false;
     const Gtid* have = options.start.find(options.stop.gtid.domain);
     const Gtid* before = begin.find(options.stop.gtid.domain);
@@ -85,12 +97,12 @@ void check_interrupt(const PlanOptions& options, uint64_t read) {
         throw Error(ErrorKind::interrupted, "reading the log was interrupted");
 }
 
-void count(Plan& plan, const GtidEvent& transaction, uint64_t bytes, const GtidState& state) {
+void count(Plan& plan, const Gtid& gtid, uint32_t time, uint64_t bytes) {
     ++plan.transactions;
     plan.bytes += bytes;
-    plan.servers.insert(transaction.gtid.server);
-    plan.last = Time{.seconds = transaction.timestamp};
-    plan.end = state;
+    plan.servers.insert(gtid.server_id);
+    plan.last = Time{.seconds = time};
+    plan.end.set(gtid);
 }
 
 void read_plan(const LogArchive& archive, const PlanOptions& options, Edits& edits, size_t first,
@@ -98,7 +110,6 @@ void read_plan(const LogArchive& archive, const PlanOptions& options, Edits& edi
     constexpr uint64_t kReport = 1 << 20;
     Plan& plan = out.plan;
     Walker walker(archive, out.files, first, options.start);
-    bool inside = false;
     const bool has_stop = options.stop.where != Stop::Where::end;
     const bool before = options.stop.where == Stop::Where::before;
     uint64_t read = 0, reported = 0, bytes = 0;
@@ -112,7 +123,6 @@ void read_plan(const LogArchive& archive, const PlanOptions& options, Edits& edi
         const Gtid* have = options.start.find(transaction.gtid.domain);
         if (is_stop && !step->wanted && (before || *have != transaction.gtid)) break;
         if (is_stop && before) return;
-        inside = !step->last;
         if (step->wanted) {
             if (step->first) {
                 bytes = 0;
@@ -120,15 +130,16 @@ void read_plan(const LogArchive& archive, const PlanOptions& options, Edits& edi
             }
             bytes += step->event.header.size;
             if (step->last) {
-                count(plan, transaction, bytes, walker.state());
-                out.end = walker.position();
+                count(plan, transaction.gtid, step->time, bytes);
+                out.end = walker.place();
                 plan.out_of_order = walker.out_of_order();
             }
         }
         if (is_stop && step->last) return;
     }
     if (has_stop) refuse_stop(options, plan);
-    plan.unfinished_tail = inside;
+    plan.unfinished_tail = walker.inside_transaction();
+    out.torn = walker.torn();
 }
 
 }  // namespace
@@ -171,9 +182,9 @@ Series make_series(const LogArchive& archive, const std::vector<SeriesPart>& par
     return series;
 }
 
-size_t find_start(const LogArchive& archive, const Series& series, const GtidState& state) {
+size_t find_start(const LogArchive& archive, const Series& series, const Position& position) {
     size_t parts = series.back().part + 1;
-    if (state.empty()) {
+    if (position.empty()) {
         if (series[0].begin.empty()) return 0;
         throw Error(
             ErrorKind::refused,
@@ -183,12 +194,12 @@ size_t find_start(const LogArchive& archive, const Series& series, const GtidSta
             "transaction; restore a base.");
     }
     for (size_t part = parts; part-- > 0;) {
-        std::optional<size_t> first = candidate(series, part, state);
-        if (first && holds(archive, series, *first, state)) return *first;
+        std::optional<size_t> first = candidate(series, part, position);
+        if (first && holds(archive, series, *first, position)) return *first;
     }
     throw Error(
         ErrorKind::refused,
-        fmt::format("the archived logs do not hold {}: they begin after {}", state.display(),
+        fmt::format("the archived logs do not hold {}: they begin after {}", position.display(),
                     series[0].begin.empty() ? "nothing" : series[0].begin.display()),
         "Replay needs an unbroken log from the base on; choose another base.");
 }
@@ -206,4 +217,4 @@ PlannedSeries plan_series(const LogArchive& archive, const PlanOptions& options,
     return out;
 }
 
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source

@@ -9,7 +9,7 @@
 #include "core/time.h"
 #include "database/mariadb/source/wire.h"
 
-namespace sevenfold::database::source {
+namespace sevenfold::database::mariadb::source {
 namespace {
 
 constexpr size_t kMaxVariables = 100;
@@ -143,4 +143,4 @@ std::vector<Bytes> Session::answer(std::string_view statement) {
     return {error_packet(kNotSupported, "this server only serves replicas")};
 }
 
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source

@@ -9,7 +9,7 @@
 
 #include "core/bytes.h"
 
-namespace sevenfold::database::source {
+namespace sevenfold::database::mariadb::source {
 
 class Session {
   public:
@@ -32,4 +32,4 @@ class Session {
     std::map<std::string, std::string, std::less<>> variables_;
 };
 
-}  // namespace sevenfold::database::source
+}  // namespace sevenfold::database::mariadb::source
