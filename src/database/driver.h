@@ -119,6 +119,11 @@ class Driver {
     virtual ServerState look() = 0;
     // Whether a position is at or after another; for positions of one history.
     virtual bool reaches(const std::string& position, const std::string& wanted) const = 0;
+    // Whether the archive leads from one position of a server to a later one without a gap, by file
+    // and offset; costs the heads of a few files. Nothing: it does; else what is missing.
+    virtual std::optional<std::string> missing_between(const LogArchive& archive,
+                                                       const Position& from,
+                                                       const Position& to) const = 0;
     // Writes a base into the tree, base.json last. Error{timeout}: the schema changed meanwhile,
     // try again. Nothing of it counts unless it returns.
     virtual BaseOutcome make_base(const BaseRequest& request, repository::TreeWriter& tree) = 0;

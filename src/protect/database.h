@@ -30,6 +30,15 @@ std::vector<StoredBase> stored_bases(repository::Repository& repository,
                                      const std::string& database,
                                      std::vector<Error>* damaged = nullptr);
 
+// A verified position as a place has it.
+struct StoredPoint {
+    repository::Snapshot snapshot;
+    database::PointManifest manifest;
+};
+std::vector<StoredPoint> stored_points(repository::Repository& repository,
+                                       const std::string& database,
+                                       std::vector<Error>* damaged = nullptr);
+
 struct DatabaseBackupOptions {
     std::string method;       // instead of the configuration's; empty: that
     bool force_base = false;  // a base, though a point would do
@@ -54,6 +63,12 @@ DatabaseBackup back_up_database(const config::AppConfig& config,
                                 const config::DatabaseConfig& database,
                                 const std::vector<JobPlace>& places, catalog::Catalog* catalog,
                                 const DatabaseBackupOptions& options);
+
+// The log files of a database at a place.
+std::unique_ptr<database::LogArchive> stored_logs(const repository::Repository& repository,
+                                                  const std::string& database);
+// Where `stream` keeps what it receives: <state_dir>/stream/<name>.
+std::string spool_folder(const config::AppConfig& config, const config::DatabaseConfig& database);
 
 // The method that a base takes: "logical" while a restore of that much data is predicted to take at
 // most a third of `rto`, at the rate of earlier restores or, before there was one, at a cautious

@@ -297,16 +297,13 @@ class Restorer {
 
 }  // namespace
 
-std::string spool_folder(const config::AppConfig& config, const config::DatabaseConfig& database) {
-    return config.app.state_dir + "/stream/" + database.name;
-}
-
 std::unique_ptr<database::LogArchive> open_logs(const config::AppConfig& config,
                                                 const config::DatabaseConfig& database,
                                                 const Repository& repository) {
     std::vector<std::unique_ptr<database::LogArchive>> archives;
-    archives.push_back(database::open_log_repository(repository, database.name));
+    // The spool first: of equal copies the first is read, and it is near.
     archives.push_back(database::open_log_folder(spool_folder(config, database)));
+    archives.push_back(database::open_log_repository(repository, database.name));
     return database::join_log_archives(std::move(archives));
 }
 

@@ -59,7 +59,4 @@ DatabaseRestore restore_database(const config::AppConfig& config,
 std::unique_ptr<database::LogArchive> open_logs(const config::AppConfig& config,
                                                 const config::DatabaseConfig& database,
                                                 const repository::Repository& repository);
-// Where `stream` keeps what it receives: <state_dir>/stream/<name>.
-std::string spool_folder(const config::AppConfig& config, const config::DatabaseConfig& database);
-
 }  // namespace sevenfold::protect

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "database/mariadb/binlog/gtid.h"
+#include "database/mariadb/coverage.h"
 #include "database/mariadb/dump/dump.h"
 #include "database/mariadb/dump/privileges.h"
 #include "database/mariadb/load/load.h"
@@ -18,29 +19,30 @@ std::unique_ptr<Driver> make_driver(const std::string& name, DriverOptions optio
 namespace mariadb {
 namespace {
 
-// Plan options up to the point that is wanted.
-source::PlanOptions plan_of(const LogArchive& archive, const ReplayRequest& request) {
+// Up to the point that is wanted; nothing: that is where it starts.
+std::optional<source::PlanOptions> plan_of(const LogArchive& archive,
+                                           const ReplayRequest& request) {
     source::PlanOptions plan;
-    plan.start = source::GtidState::parse(request.from.gtid);
+    plan.start = Position::parse(request.from.gtid);
     plan.cancel = request.stop;
-    for (const std::string& gtid : request.drop) plan.drop.insert(source::Gtid::parse(gtid));
+    for (const std::string& gtid : request.drop) plan.drop.insert(parse_gtid(gtid));
     for (const auto& [gtid, statements] : request.replace)
-        plan.replace[source::Gtid::parse(gtid)] = {statements, request.replace_database};
+        plan.replace[parse_gtid(gtid)] = {statements, request.replace_database};
     using Kind = ReplayRequest::Until::Kind;
     using Where = source::Stop::Where;
     switch (request.until.kind) {
         case Kind::end:
             break;
         case Kind::after:
-            plan.stop = {Where::after, source::Gtid::parse(request.until.transaction)};
+            plan.stop = {Where::after, parse_gtid(request.until.transaction)};
             break;
         case Kind::before:
-            plan.stop = {Where::before, source::Gtid::parse(request.until.transaction)};
+            plan.stop = {Where::before, parse_gtid(request.until.transaction)};
             break;
         case Kind::time: {
-            auto at = source::gtid_state_at(archive, plan, request.until.time);
-            if (auto next = source::transaction_after(archive, plan, at.state))
-                plan.stop = {Where::before, *next};
+            auto at = source::position_at(archive, plan, request.until.time);
+            if (!at.last) return std::nullopt;
+            plan.stop = {Where::after, *at.last};
         }
     }
     return plan;
@@ -74,6 +76,12 @@ class MariadbDriver : public Driver {
 
     bool reaches(const std::string& position, const std::string& wanted) const override {
         return parse_gtid_list(position).contains_all(parse_gtid_list(wanted));
+    }
+
+    std::optional<std::string> missing_between(const LogArchive& archive,
+                                               const database::Position& from,
+                                               const database::Position& to) const override {
+        return mariadb::missing_between(archive, from, to);
     }
 
     BaseOutcome make_base(const BaseRequest& request, repository::TreeWriter& tree) override {
@@ -112,7 +120,9 @@ class MariadbDriver : public Driver {
                          const ReplayRequest& request) override {
         ReplayOptions options;
         options.archive = &archive;
-        options.plan = plan_of(archive, request);
+        auto plan = plan_of(archive, request);
+        if (!plan) return {.reached = request.from.gtid};
+        options.plan = *plan;
         options.threads = request.threads;
         options.cancel = request.stop;
         options.allowed.executed = true;
@@ -120,9 +130,13 @@ class MariadbDriver : public Driver {
             options.progress = [&](const ReplayProgress& now) {
                 request.progress(now.transactions, now.transactions_total);
             };
-        ReplayResult done = database::replay(options, connection_options(target));
-        return {done.reached.display(), done.transactions, done.edited.size() + done.skipped.size(),
-                done.bytes,          done.last,         done.seconds};
+        ReplayResult done = mariadb::replay(options, connection_options(target));
+        return {done.reached.display(),
+                done.transactions,
+                done.edited.size() + done.skipped.size(),
+                done.bytes,
+                done.last,
+                done.seconds};
     }
 
   private:
