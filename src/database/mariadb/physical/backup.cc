@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "core/log.h"
+#include "database/mariadb/physical/internal/checkpoints.h"
 #include "database/mariadb/physical/internal/tree_sink.h"
 #include "os/child_process.h"
 #include "os/file.h"
@@ -58,7 +59,8 @@ os::ChildOptions command(const PhysicalOptions& options, const std::string& prog
                  "--tmpdir=" + temporary_folder(options),
                  fmt::format("--parallel={}", std::max(1u, options.parallel))},
         .output = os::ChildOptions::Stream::pipe,
-        .own_group = true};
+        .own_group = true,
+        .die_with_parent = true};
     add_login(child.argv, options.login);
     if (options.incremental_lsn != 0)
         child.argv.push_back(fmt::format("--incremental-lsn={}", options.incremental_lsn));
@@ -86,16 +88,6 @@ std::string reachable_data_dir(MariadbConnection& connection) {
     return folder;
 }
 
-std::vector<std::string> lines(const std::string& text) {
-    std::vector<std::string> out(1);
-    for (char c : text)
-        if (c == '\n')
-            out.emplace_back();
-        else
-            out.back() += c;
-    return out;
-}
-
 // "file<TAB>offset<TAB>gtid"; the GTID list may be empty.
 Position parse_position(const std::string& text) {
     std::string fields[3];
@@ -114,26 +106,6 @@ Position parse_position(const std::string& text) {
         throw Error(ErrorKind::corrupt,
                     fmt::format("mariadb-backup: unreadable position \"{}\"", printable(text)));
     return position;
-}
-
-std::map<std::string, std::string> parse_settings(const std::string& text) {
-    std::map<std::string, std::string> out;
-    for (const std::string& line : lines(text)) {
-        size_t equals = line.find(" = ");
-        if (equals != line.npos) out[line.substr(0, equals)] = line.substr(equals + 3);
-    }
-    return out;
-}
-
-uint64_t lsn(const std::map<std::string, std::string>& settings, const std::string& key) {
-    auto found = settings.find(key);
-    uint64_t value = 0;
-    if (found != settings.end()) {
-        const std::string& text = found->second;
-        auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-        if (failure == std::errc() && end == text.data() + text.size()) return value;
-    }
-    throw Error(ErrorKind::corrupt, fmt::format("mariadb-backup: its checkpoints lack {}", key));
 }
 
 [[noreturn]] void fail(const os::ExitStatus& status, const std::string& said) {
@@ -260,16 +232,16 @@ class Backup {
         const std::string* checkpoints = sink_.info("checkpoints");
         if (checkpoints == nullptr)
             throw Error(ErrorKind::corrupt, "mariadb-backup: its stream has no checkpoints");
-        auto settings = parse_settings(*checkpoints);
+        internal::Checkpoints state = internal::parse_checkpoints(*checkpoints);
         std::string expected = options_.incremental_lsn == 0 ? "full-backuped" : "incremental";
-        if (settings["backup_type"] != expected)
+        if (state.type != expected)
             throw Error(ErrorKind::corrupt,
-                        fmt::format("mariadb-backup: made a backup of type \"{}\", not {}",
-                                    printable(settings["backup_type"]), expected));
-        base.from_lsn = lsn(settings, "from_lsn");
-        base.to_lsn = lsn(settings, "to_lsn");
-        if (base.from_lsn != options_.incremental_lsn)
+                        fmt::format("mariadb-backup: made a backup of type {}, not {}",
+                                    printable(state.type), expected));
+        if (state.from_lsn != options_.incremental_lsn)
             throw Error(ErrorKind::corrupt, "mariadb-backup: started from another LSN than asked");
+        base.from_lsn = state.from_lsn;
+        base.to_lsn = state.to_lsn;
         base.consistent_at = sink_.position_came();
         if (const std::string* position = sink_.info("binlog_info"); position != nullptr) {
             base.position = parse_position(*position);

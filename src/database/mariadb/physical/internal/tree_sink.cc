@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "database/mariadb/physical/internal/checkpoints.h"
 #include "os/file.h"
 
 namespace sevenfold::database::mariadb {
@@ -16,7 +17,7 @@ constexpr size_t kLargestInfo = 1 << 20;
 
 // "binlog_info" of "xtrabackup_binlog_info", and of the name it has since 11.1.
 std::string info_name(const std::string& path) {
-    for (std::string_view prefix : {"xtrabackup_", "mariadb_backup_"})
+    for (std::string_view prefix : internal::kInfoPrefixes)
         if (path.starts_with(prefix) && path.find('/') == path.npos)
             return path.substr(prefix.size());
     return {};
