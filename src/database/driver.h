@@ -101,8 +101,12 @@ class Instance {
     virtual ~Instance() = default;  // stops it
     virtual ServerLogin login() const = 0;
     virtual void stop() = 0;  // cleanly
-    // Leaves it running when this object and this process go away; its process id.
-    virtual int64_t leave_running() = 0;
+    // Starts it anew so that it goes on when this object and this process go away.
+    struct Detached {
+        int64_t process = 0;
+        std::string socket;
+    };
+    virtual Detached leave_running() = 0;
 };
 
 struct StartOptions {

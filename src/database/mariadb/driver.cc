@@ -2,12 +2,18 @@
 
 #include <fmt/format.h>
 
+#include "core/log.h"
+
 #include "database/mariadb/binlog/gtid.h"
 #include "database/mariadb/coverage.h"
 #include "database/mariadb/dump/dump.h"
 #include "database/mariadb/dump/privileges.h"
 #include "database/mariadb/load/load.h"
+#include "database/mariadb/physical/backup.h"
+#include "database/mariadb/physical/prepare.h"
 #include "database/mariadb/replay/replay.h"
+#include "database/mariadb/server/detached.h"
+#include "database/mariadb/server/scratch_server.h"
 
 namespace sevenfold::database {
 
@@ -48,6 +54,34 @@ std::optional<source::PlanOptions> plan_of(const LogArchive& archive,
     return plan;
 }
 
+class MariadbInstance : public Instance {
+  public:
+    explicit MariadbInstance(const StartOptions& options)
+        : options_(options),
+          server_(std::make_unique<ScratchServer>(ScratchOptions{.data_dir = options.data_dir,
+                                                                 .work_dir = options.run_dir,
+                                                                 .server_id = kServerId,
+                                                                 .binlog = options.writes_log,
+                                                                 .buffer_pool = options.memory})) {}
+
+    ServerLogin login() const override {
+        sql::MariadbOptions login = server_->login();
+        return {.socket = login.socket, .user = login.user, .password = login.password};
+    }
+    void stop() override { server_->stop(); }
+    Detached leave_running() override {
+        server_->stop();
+        server_.reset();
+        return {start_detached(options_.data_dir, options_.memory),
+                detached_socket(options_.data_dir)};
+    }
+
+  private:
+    static constexpr uint32_t kServerId = 4'000'000'007;  // hardly that of a server with a history
+    StartOptions options_;
+    std::unique_ptr<ScratchServer> server_;
+};
+
 class MariadbDriver : public Driver {
   public:
     explicit MariadbDriver(DriverOptions options) : options_(std::move(options)) {}
@@ -85,6 +119,7 @@ class MariadbDriver : public Driver {
     }
 
     BaseOutcome make_base(const BaseRequest& request, repository::TreeWriter& tree) override {
+        if (request.method == "physical") return make_physical_base(request, tree);
         DumpOptions dump_options;
         dump_options.login = connection_options(options_.login);
         dump_options.selection = {request.databases, request.exclude};
@@ -112,9 +147,18 @@ class MariadbDriver : public Driver {
         return {loaded.tables, loaded.rows, loaded.verified_tables, std::move(loaded.warnings)};
     }
 
-    void install(const std::string&) override { not_yet(); }
-    void prepare(const std::string&, const BaseManifest&, uint64_t) override { not_yet(); }
-    std::unique_ptr<Instance> start(const StartOptions&) override { not_yet(); }
+    void install(const std::string& data_dir) override { install_data_dir({.data_dir = data_dir}); }
+
+    void prepare(const std::string& data_dir, const BaseManifest&, uint64_t memory) override {
+        PrepareReport report = mariadb::prepare(
+            {.data_dir = data_dir, .tool = options_.backup_tool, .memory = memory});
+        for (const std::string& table : report.moved_tables)
+            log_warning("table {} lay in a folder of its own; it is in the data folder now", table);
+    }
+
+    std::unique_ptr<Instance> start(const StartOptions& options) override {
+        return std::make_unique<MariadbInstance>(options);
+    }
 
     ReplayOutcome replay(const ServerLogin& target, const LogArchive& archive,
                          const ReplayRequest& request) override {
@@ -140,9 +184,20 @@ class MariadbDriver : public Driver {
     }
 
   private:
-    [[noreturn]] static void not_yet() {
-        throw Error(ErrorKind::unsupported, "not in this version");
+    BaseOutcome make_physical_base(const BaseRequest& request, repository::TreeWriter& tree) {
+        if (!options_.physical_login.host.empty())
+            throw Error(ErrorKind::unsupported,
+                        "a physical base is made on the server's own machine",
+                        "Use socket instead of host there, or method = \"logical\".");
+        PhysicalOptions physical;
+        physical.login = connection_options(options_.physical_login);
+        if (options_.backup_tool != "mariadb-backup") physical.tool = options_.backup_tool;
+        physical.progress = request.progress;
+        physical.stop = request.stop;
+        PhysicalResult made = back_up_physical(physical, tree);
+        return {std::move(made.base), {}, std::move(made.warnings)};
     }
+
     DriverOptions options_;
 };
 
