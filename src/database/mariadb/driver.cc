@@ -132,6 +132,28 @@ class MariadbDriver : public Driver {
         return {std::move(made.base), made.commits_blocked, std::move(made.warnings)};
     }
 
+    std::vector<std::string> key_columns(const ServerLogin& server,
+                                         const std::string& table) override {
+        sql::MariadbConnection connection(connection_options(server));
+        TableInfo info = describe(connection, table);
+        std::vector<std::string> out;
+        for (const auto& column : info.primary_key) out.push_back(column.name);
+        if (out.empty())
+            for (const RowColumn& column : info.columns) out.push_back(column.name);
+        return out;
+    }
+
+    uint64_t export_table(const ServerLogin& server, const std::string& table,
+                          const std::string& format,
+                          const std::function<void(ByteView)>& sink) override {
+        sql::MariadbConnection connection(connection_options(server));
+        TableInfo info = describe(connection, table);
+        prepare_for_rows(connection);
+        uint64_t checksum = 0;
+        return read_rows(connection, info, "", format == "sql" ? RowFormat::sql : RowFormat::tsv,
+                         checksum, sink);
+    }
+
     LoadOutcome load(const ServerLogin& target, const repository::Repository& repository,
                      const Id& tree, const LoadRequest& request) override {
         LoadOptions options;
@@ -184,6 +206,19 @@ class MariadbDriver : public Driver {
     }
 
   private:
+    static TableInfo describe(sql::MariadbConnection& connection, const std::string& table) {
+        size_t dot = table.find('.');
+        if (dot == table.npos)
+            throw Error(ErrorKind::usage, fmt::format("{}: not a table", table),
+                        "Write database.table.");
+        Selection selection;
+        selection.databases = {table.substr(0, dot)};
+        Schema schema(connection, selection);
+        for (TableInfo& info : schema.tables)
+            if (info.display() == table) return std::move(info);
+        throw Error(ErrorKind::not_found, fmt::format("there is no table {}", table));
+    }
+
     BaseOutcome make_physical_base(const BaseRequest& request, repository::TreeWriter& tree) {
         if (!options_.physical_login.host.empty())
             throw Error(ErrorKind::unsupported,
