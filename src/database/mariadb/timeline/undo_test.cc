@@ -30,7 +30,11 @@ const char* const kSchema[] = {
     "s SET('x','y'), bits BIT(12), g GEOMETRY, u UUID, i INET6, bin BINARY(4), bl BLOB, "
     "l VARCHAR(20) CHARACTER SET latin1, t TIME(3), dt DATETIME(6), y YEAR)",
 };
-const char* const kTables = "t.parent, t.child, t.grandchild, t.note, t.heap, t.types";
+const char* const kContents[] = {
+    "SELECT * FROM t.parent ORDER BY id",     "SELECT *, f + 0e0 FROM t.child ORDER BY b, a",
+    "SELECT * FROM t.grandchild ORDER BY id", "SELECT * FROM t.note ORDER BY id",
+    "SELECT * FROM t.heap ORDER BY x, y, z",  "SELECT * FROM t.types ORDER BY id",
+};
 
 using Rng = std::mt19937_64;
 uint64_t up_to(Rng& random, uint64_t most) {
@@ -101,14 +105,17 @@ class UndoTest : public testing::Test {
         before_ = scratch_.connect();
         for (const char* sql : kSchema) both(sql);
     }
+    void pin_time() {  // both servers write the same
+        now_->execute("SET timestamp=1700000000");
+        before_->execute("SET timestamp=1700000000");
+    }
     void both(const std::string& sql) {
-        std::string pinned = "SET timestamp=1700000000";
-        now_->execute(pinned);
-        before_->execute(pinned);
+        pin_time();
         now_->execute(sql);
         before_->execute(sql);
     }
     void both_or_neither(const std::string& sql) {
+        pin_time();
         try {
             now_->execute(sql);
         } catch (const sql::ServerError&) {
@@ -136,8 +143,11 @@ class UndoTest : public testing::Test {
         ServerSchema schemas(*now_);
         return plan_undo(*archive, last, schemas, history, options);
     }
-    static std::vector<sql::Row> sums(sql::MariadbConnection& connection) {
-        return connection.query(std::string("CHECKSUM TABLE ") + kTables);
+    // CHECKSUM TABLE would not do: it differs between equal tables with virtual columns.
+    static std::vector<std::vector<sql::Row>> contents(sql::MariadbConnection& connection) {
+        std::vector<std::vector<sql::Row>> all;
+        for (const char* query : kContents) all.push_back(connection.query(query));
+        return all;
     }
     std::string position() { return now_->value("SELECT @@gtid_binlog_pos").value_or(""); }
 
@@ -151,11 +161,11 @@ TEST_F(UndoTest, AnyTransactionIsTakenBackExactly) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
     Rng random(seed);
     ServerHistory history(*before_);
-    size_t statements = 0;
-    for (int round = 0; round < 60; ++round) {
+    size_t statements = 0, by_rules = 0;
+    for (int round = 0; round < 30; ++round) {
         for (int i = 0; i < 12; ++i) both_or_neither(statement(random));
-        auto sums_before = sums(*now_);
-        ASSERT_EQ(sums_before, sums(*before_));
+        auto content = contents(*now_);
+        ASSERT_TRUE(content == contents(*before_));
         std::string start = position();
         std::vector<std::string> work;
         for (uint64_t i = up_to(random, 7); i-- > 0;) work.push_back(statement(random));
@@ -163,6 +173,8 @@ TEST_F(UndoTest, AnyTransactionIsTakenBackExactly) {
         if (position() == start) continue;  // nothing happened
         UndoPlan undo = plan(&history);
         statements += undo.statements.size();
+        for (const UndoStatement& s : undo.statements)
+            by_rules += s.comment.find(" by ON ") != std::string::npos ? 1 : 0;
         auto connection = server_.connect();
         if (round % 2 == 0) {
             apply_undo(*connection, undo);
@@ -170,10 +182,11 @@ TEST_F(UndoTest, AnyTransactionIsTakenBackExactly) {
             for (const std::string& sql : undo.session) connection->execute(sql);
             connection->execute(render_block(undo));
         }
-        auto sums_after = sums(*now_);
-        ASSERT_EQ(sums_after, sums_before) << render(undo);
+        auto content_after = contents(*now_);
+        ASSERT_TRUE(content_after == content) << render(undo);
     }
-    EXPECT_GT(statements, 100u);
+    EXPECT_GT(statements, 50u);
+    EXPECT_GT(by_rules, 0u);
 }
 
 TEST_F(UndoTest, ChildrenComeBack) {
@@ -181,7 +194,7 @@ TEST_F(UndoTest, ChildrenComeBack) {
     both("INSERT INTO child VALUES (1, 'x', 1, 1.5), (2, 'x', 1, 2.5), (3, 'x', 2, 3.5)");
     both("INSERT INTO grandchild VALUES (1, 1, 'x', 'deep')");
     both("INSERT INTO note VALUES (1, 'A', '[]')");
-    auto sums_before = sums(*now_);
+    auto content = contents(*now_);
     run({"DELETE FROM parent WHERE id = 1"});
     EXPECT_EQ(now_->value("SELECT COUNT(*) FROM child"), "1");
     Error error = storage::expect_error(ErrorKind::refused, [&] { plan(nullptr); });
@@ -197,7 +210,7 @@ TEST_F(UndoTest, ChildrenComeBack) {
                                             "exec mariadb --no-defaults --user=root --socket='" +
                                                 server_.socket() + "' <'" + script + "'"}});
     EXPECT_TRUE(client.status.ok()) << client.errors << render(undo);
-    EXPECT_EQ(sums(*now_), sums_before);
+    EXPECT_EQ(contents(*now_), content);
 }
 
 TEST_F(UndoTest, ARowThatWasChangedSinceStopsEverything) {
