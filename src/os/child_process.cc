@@ -19,6 +19,7 @@
 
 #include "core/check.h"
 #include "core/error.h"
+#include "os/internal/fork_child.h"
 
 extern char** environ;
 
@@ -110,6 +111,15 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
     return out;
 }
 
+// The cheaper way, without what only fork allows.
+void spawn(const ChildOptions& options, const FileActions& actions, pid_t& pid) {
+    SpawnAttributes attributes(options.own_group);
+    std::vector<std::string> argv = options.argv, environment = merged_environment(options);
+    int failure = ::posix_spawnp(&pid, argv[0].c_str(), &actions.actions, &attributes.attributes,
+                                 pointers(argv).data(), pointers(environment).data());
+    if (failure != 0) throw errno_error("run " + options.argv[0], failure);
+}
+
 int poll_timeout(steady_clock::time_point until) {
     auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now()).count();
     return static_cast<int>(std::clamp<int64_t>(left, 0, 1 << 30));
@@ -188,11 +198,10 @@ ChildProcess::ChildProcess(const ChildOptions& options) : state_(std::make_uniqu
     // Also what a library opened without O_CLOEXEC.
     CHECK(::posix_spawn_file_actions_addclosefrom_np(&actions.actions, 3) == 0);
 
-    SpawnAttributes attributes(options.own_group);
-    std::vector<std::string> argv = options.argv, environment = merged_environment(options);
-    int failure = ::posix_spawnp(&pid_, argv[0].c_str(), &actions.actions, &attributes.attributes,
-                                 pointers(argv).data(), pointers(environment).data());
-    if (failure != 0) throw errno_error("run " + options.argv[0], failure);
+    if (options.die_with_parent || options.run_as)
+        fork(options, {input.read.get(), output.write.get(), errors.write.get()});
+    else
+        spawn(options, actions, pid_);
     try {
         // By number: glibc 2.36's header forgets extern "C".
         pid_fd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
@@ -206,6 +215,25 @@ ChildProcess::ChildProcess(const ChildOptions& options) : state_(std::make_uniqu
         reap(true);
         throw;
     }
+}
+
+void ChildProcess::fork(const ChildOptions& options, const int (&pipe_ends)[3]) {
+    UniqueFd null;
+    int streams[3];
+    const Stream kinds[3] = {options.input, options.output, options.errors};
+    for (int i = 0; i < 3; ++i) {
+        if (kinds[i] == Stream::null && !null.valid()) {
+            UniqueFd low = open_file("/dev/null", O_RDWR);
+            null.reset(::fcntl(low.get(), F_DUPFD_CLOEXEC, 3));
+            if (!null.valid()) throw errno_error("open /dev/null");
+        }
+        streams[i] = kinds[i] == Stream::null   ? null.get()
+                     : kinds[i] == Stream::pipe ? pipe_ends[i]
+                                                : -1;
+    }
+    forked_ =
+        std::make_unique<internal::ForkedChild>(options, streams, merged_environment(options));
+    pid_ = forked_->pid();
 }
 
 ChildProcess::~ChildProcess() {

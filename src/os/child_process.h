@@ -19,6 +19,10 @@
 
 namespace sevenfold::os {
 
+namespace internal {
+class ForkedChild;
+}
+
 struct ExitStatus {
     int code = 0;    // the exit code, when it ended by itself
     int signal = 0;  // the signal that ended it, or 0
@@ -41,6 +45,14 @@ struct ChildOptions {
     // A process group of its own: the terminal's Ctrl-C does not reach it. Must be off for a child
     // that asks on the terminal.
     bool own_group = false;
+    // Killed when this process ends, however it ends, also when it is killed.
+    bool die_with_parent = false;
+    // Another user, with that group alone; only root can.
+    struct RunAs {
+        uid_t uid;
+        gid_t gid;
+    };
+    std::optional<RunAs> run_as;
 };
 
 // One running child. wait and kill may be called from any thread; the streams belong to whoever
@@ -73,12 +85,14 @@ class ChildProcess {
   private:
     struct ErrorReader;
     bool reap(bool block);
+    void fork(const ChildOptions& options, const int (&pipe_ends)[3]);
 
     pid_t pid_ = -1;
     UniqueFd pid_fd_, input_, output_;
     std::unique_ptr<ErrorReader> errors_;
     struct State;
     std::unique_ptr<State> state_;
+    std::unique_ptr<internal::ForkedChild> forked_;
 };
 
 // A write to a pipe that reports a vanished reader as EPIPE instead of by SIGPIPE, whatever the

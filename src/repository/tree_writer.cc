@@ -55,6 +55,23 @@ struct TreeWriter::Shared {
             rest.remove_prefix(slash + 1);
         }
     }
+    // Takes a file out again.
+    std::optional<Node> take(const std::string& path) {
+        std::lock_guard lock(mutex);
+        Folder* folder = &root;
+        std::string_view rest = path;
+        for (size_t slash; (slash = rest.find('/')) != rest.npos; rest.remove_prefix(slash + 1)) {
+            auto next = folder->folders.find(std::string(rest.substr(0, slash)));
+            if (next == folder->folders.end()) return std::nullopt;
+            folder = next->second.get();
+        }
+        auto found = folder->nodes.find(std::string(rest));
+        if (found == folder->nodes.end()) return std::nullopt;
+        Node node = std::move(found->second);
+        folder->nodes.erase(found);
+        taken.erase(path);
+        return node;
+    }
     Node make_node(NodeType type, uint32_t mode, const Time& time) const {
         Node node;
         node.type = type;
@@ -185,6 +202,24 @@ void TreeWriter::add(const std::string& path, Node node) {
     std::lock_guard lock(shared_->mutex);
     shared_->files += 1;
     shared_->bytes += size;
+}
+
+bool TreeWriter::remove(const std::string& path) {
+    std::optional<Node> node = shared_->take(path);
+    if (!node) return false;
+    std::lock_guard lock(shared_->mutex);
+    shared_->files -= 1;
+    shared_->bytes -= node->is_file() ? node->size : 0;
+    return true;
+}
+
+bool TreeWriter::rename(const std::string& from, const std::string& to) {
+    std::optional<Node> node = shared_->take(from);
+    if (!node) return false;
+    remove(to);
+    shared_->reserve(to);
+    shared_->place(to, std::move(*node));
+    return true;
 }
 
 Id TreeWriter::finish() {

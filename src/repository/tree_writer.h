@@ -60,6 +60,11 @@ class TreeWriter {
     // A file or folder whose content every place is known to have; its name is that of the path.
     void add(const std::string& path, Node node);
 
+    // Of a finished file, for producers that change their mind; its blobs stay. False: there is
+    // none of that name. rename() takes the place of what had the new name.
+    bool remove(const std::string& path);
+    bool rename(const std::string& from, const std::string& to);
+
     // Stores all folders; the root's id. No file may be under way.
     Id finish();
     uint64_t file_count() const;

@@ -236,8 +236,9 @@ GtidEvent decode_gtid(const Event& event) {
     }
     if (in.done()) return out;
     uint8_t extra = in.u8();
-    if ((extra & 1) != 0) in.take(1);        // number of engines
-    if ((extra & (4 | 8)) != 0) in.take(8);  // sequence of a split ALTER's start
+    out.split_alter = (extra & (2 | 4 | 8)) != 0;  // its start, commit or rollback
+    if ((extra & 1) != 0) in.take(1);              // number of engines
+    if ((extra & (4 | 8)) != 0) in.take(8);        // sequence of a split ALTER's start
     if ((extra & 16) != 0 && in.remaining() >= 4) out.thread_id = in.le32();
     return out;
 }

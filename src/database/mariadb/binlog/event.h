@@ -132,6 +132,7 @@ struct GtidEvent {
     std::optional<uint64_t> commit_id;
     std::string xid;  // of XA: format, then gtrid and bqual
     std::optional<uint32_t> thread_id;
+    bool split_alter = false;  // half of an ALTER TABLE that replicas begin early
 
     enum Flag : uint8_t {
         kStandalone = 1,

@@ -71,7 +71,7 @@ TEST_P(LoadTest, TheStockClientLoadsIt) {
     os::CommandOutput output = os::run_command(
         {.argv = {"sh", "-c",
                   "cd \"$1\" && exec mariadb --no-defaults --socket=\"$2\" --user=root "
-                  "--local-infile=1 --max-allowed-packet=1G < load.sql",
+                  "--comments --local-infile=1 --max-allowed-packet=1G < load.sql",
                   "sh", folder.path(), target.socket()}});
     EXPECT_TRUE(output.status.ok()) << output.errors;
     EXPECT_EQ(dumped_by_the_stock_tool(target), dumped_by_the_stock_tool(source));
