@@ -30,6 +30,14 @@ const char* const kSchema[] = {
     "s SET('x','y'), bits BIT(12), g GEOMETRY, u UUID, i INET6, bin BINARY(4), bl BLOB, "
     "l VARCHAR(20) CHARACTER SET latin1, t TIME(3), dt DATETIME(6), y YEAR)",
 };
+// Rows for the rules of foreign keys to work on.
+const char* const kFamilies[] = {
+    "INSERT IGNORE INTO parent (id, code, name) SELECT seq, CONCAT('Code', seq), 'n' FROM "
+    "seq_0_to_12",
+    "INSERT IGNORE INTO child SELECT seq, 'B0', seq, seq * 1.1 FROM seq_0_to_12",
+    "INSERT IGNORE INTO grandchild SELECT seq, seq, 'B0', 't' FROM seq_0_to_12",
+    "INSERT IGNORE INTO note SELECT seq, CONCAT('Code', seq), '[]' FROM seq_0_to_12",
+};
 const char* const kContents[] = {
     "SELECT * FROM t.parent ORDER BY id",     "SELECT *, f + 0e0 FROM t.child ORDER BY b, a",
     "SELECT * FROM t.grandchild ORDER BY id", "SELECT * FROM t.note ORDER BY id",
@@ -162,13 +170,17 @@ TEST_F(UndoTest, AnyTransactionIsTakenBackExactly) {
     Rng random(seed);
     ServerHistory history(*before_);
     size_t statements = 0, by_rules = 0;
-    for (int round = 0; round < 30; ++round) {
-        for (int i = 0; i < 12; ++i) both_or_neither(statement(random));
+    for (int round = 0; round < 25; ++round) {
+        for (const char* sql : kFamilies) both(sql);
+        for (int i = 0; i < 8; ++i) both_or_neither(statement(random));
         auto content = contents(*now_);
         ASSERT_TRUE(content == contents(*before_));
         std::string start = position();
         std::vector<std::string> work;
         for (uint64_t i = up_to(random, 7); i-- > 0;) work.push_back(statement(random));
+        if (round % 3 != 0)
+            work.push_back(fmt::format("DELETE FROM parent WHERE id = {}", up_to(random, 12)));
+        work.push_back(statement(random));
         run(work);
         if (position() == start) continue;  // nothing happened
         UndoPlan undo = plan(&history);
@@ -186,7 +198,7 @@ TEST_F(UndoTest, AnyTransactionIsTakenBackExactly) {
         ASSERT_TRUE(content_after == content) << render(undo);
     }
     EXPECT_GT(statements, 50u);
-    EXPECT_GT(by_rules, 0u);
+    EXPECT_GT(by_rules, 5u);
 }
 
 TEST_F(UndoTest, ChildrenComeBack) {
@@ -253,6 +265,18 @@ TEST_F(UndoTest, WhatTheLogDoesNotHoldIsRefused) {
     now_->execute("INSERT INTO heap VALUES (1,1,'',1), (2,1,'',1)");
     storage::expect_error(ErrorKind::unsupported, [&] { plan(nullptr, {.max_rows = 1}); });
     EXPECT_EQ(plan(nullptr).notes.size(), 1u);  // no primary key
+    now_->execute("CREATE TABLE versions (id INT PRIMARY KEY) WITH SYSTEM VERSIONING");
+    now_->execute("INSERT INTO versions VALUES (1)");
+    expect_unsupported();
+    now_->execute("INSERT INTO heap VALUES (3,1,'',1)");
+    auto archive = archive_log(server_, folder_.path());
+    now_->execute("ALTER TABLE heap DROP w");
+    storage::expect_error(ErrorKind::unsupported, [&] { plan(nullptr); });  // the DDL itself
+    TransactionReader reader(*archive);
+    Transaction last;
+    for (Transaction t; reader.next(t);) last = t;
+    ServerSchema schemas(*now_);
+    storage::expect_error(ErrorKind::refused, [&] { plan_undo(*archive, last, schemas, nullptr); });
 }
 
 }  // namespace
