@@ -203,7 +203,7 @@ TEST(PhysicalBackupTest, AnIncrementalIsMergedIntoItsBase) {
     EXPECT_GT(second.base.to_lsn, full.base.to_lsn);
     EXPECT_LT(second.bytes, full.bytes);
     connection->execute("DROP TABLE nasty.later");
-    connection->execute("INSERT INTO nasty.parent VALUES (4711, 1)");
+    connection->execute("CREATE TABLE nasty.last AS SELECT seq FROM nasty.seq_1_to_300");
     incremental.incremental_lsn = second.base.to_lsn;
     Id third_tree = store(repo, incremental, &third);
 
