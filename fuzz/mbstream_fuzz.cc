@@ -12,7 +12,7 @@ namespace {
 
 class Watcher : public sevenfold::database::mariadb::MbstreamHandler {
   public:
-    void begin(const std::string& path) override {
+    void begin(const std::string& path, bool) override {
         if (path.empty() || path[0] == '/' || path == ".." || path.starts_with("../"))
             __builtin_trap();
         if (!sizes_.emplace(path, 0).second) __builtin_trap();

@@ -17,7 +17,10 @@ namespace {
 // Rebuilds the files in memory, and checks what the header promises.
 class Files : public MbstreamHandler {
   public:
-    void begin(const std::string& path) override { EXPECT_TRUE(open.emplace(path, "").second); }
+    void begin(const std::string& path, bool replaces) override {
+        EXPECT_TRUE(open.emplace(path, "").second);
+        if (replaces) done.erase(path);
+    }
     void data(const std::string& path, uint64_t offset, ByteView bytes) override {
         std::string& content = open.at(path);
         EXPECT_LE(offset, content.size());
@@ -47,9 +50,10 @@ std::string le(uint64_t value, size_t bytes) {
 std::string head(char type, const std::string& path, char flags = 0) {
     return std::string("XBSTCK01") + flags + type + le(path.size(), 4) + path;
 }
-std::string payload(const std::string& path, uint64_t offset, const std::string& bytes) {
-    return head('P', path) + le(bytes.size(), 8) + le(offset, 8) + le(crc32(as_bytes(bytes)), 4) +
-           bytes;
+std::string payload(const std::string& path, uint64_t offset, const std::string& bytes,
+                    char flags = 0) {
+    return head('P', path, flags) + le(bytes.size(), 8) + le(offset, 8) +
+           le(crc32(as_bytes(bytes)), 4) + bytes;
 }
 std::string seek(const std::string& path, uint64_t to) { return head('S', path) + le(to, 8); }
 std::string renamed(const std::string& from, const std::string& to) {
@@ -79,15 +83,23 @@ std::string sample() {
     return payload("./a/t.ibd", 0, "0123456789") + payload("b", 0, "first ") +
            payload("a/t.ibd", 10, "abc") + head('E', "a/t.ibd") + head('E', "empty") +
            payload("b", 6, "second") + seek("b", 2) + payload("b", 2, "XX!") + head('E', "b") +
-           payload("c", 0, "") + head('E', "c") + renamed("c", "d/c") + head('D', "empty");
+           payload("c", 0, "") + head('E', "c") + renamed("c", "d/c") + head('D', "empty") +
+           payload("b", 0, "again", 2) + head('E', "b", 2);
 }
 
 TEST(MbstreamTest, FilesComeOutWhateverTheSplit) {
     const std::map<std::string, std::string> expected = {
-        {"a/t.ibd", "0123456789abc"}, {"b", "fiXX! second"}, {"d/c", ""}};
+        {"a/t.ibd", "0123456789abc"}, {"b", "again"}, {"d/c", ""}};
     for (size_t step :
          {size_t{1}, size_t{2}, size_t{3}, size_t{7}, size_t{13}, size_t{64}, SIZE_MAX})
         EXPECT_EQ(parse(sample(), step), expected) << step;
+}
+
+TEST(MbstreamTest, ASeekGoesBack) {
+    EXPECT_EQ(parse(payload("b", 0, "first second") + seek("b", 2) + payload("b", 2, "XX") +
+                    head('E', "b"))
+                  .at("b"),
+              "fiXXt second");
 }
 
 TEST(MbstreamTest, EveryCutAndEveryDamageIsNoticed) {

@@ -17,15 +17,20 @@ namespace {
 using ::testing::HasSubstr;
 using Grants = ScratchOptions::Grants;
 
-const InstallOptions kSmall = {.arguments = {"--innodb-log-file-size=8M"}};
-
+// Installed once, then copied.
 std::string install(storage::TestFolder& folder) {
-    // The server gives up root and must still get there.
-    ::chmod((folder / "").c_str(), 0711);
-    InstallOptions options = kSmall;
-    options.data_dir = folder / "data";
-    install_data_dir(options);
-    return options.data_dir;
+    static storage::TestFolder made;
+    static const std::string original = [] {
+        // The server gives up root and must still get there.
+        ::chmod(made.path().c_str(), 0711);
+        install_data_dir({.data_dir = made / "data", .arguments = {"--innodb-log-file-size=8M"}});
+        return made / "data";
+    }();
+    ::chmod(folder.path().c_str(), 0711);
+    std::string data = folder / "data";
+    std::filesystem::copy(original, data, std::filesystem::copy_options::recursive);
+    make_data_dir_usable(data);
+    return data;
 }
 
 TEST(ScratchServerTest, RunsOnAFreshDataFolderAndLeavesNothingBehind) {
