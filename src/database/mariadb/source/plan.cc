@@ -29,8 +29,8 @@ std::vector<NextTransaction> next_transactions(const LogArchive& archive,
         auto domain = missing.find(step->begin->gtid.domain);
         if (!step->last || domain == missing.end() || domain->second) continue;
         domain->second = true;
-        out.push_back({step->begin->gtid, series[step->place.file].wire_name, begin,
-                       walker.place().offset});
+        out.push_back(
+            {step->begin->gtid, series[step->place.file].wire_name, begin, walker.place().offset});
     }
     return out;
 }

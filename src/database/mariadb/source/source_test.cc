@@ -158,8 +158,7 @@ TEST_F(SourceTest, StopsAtDamage) {
         FAIL();
     } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::corrupt);
-        EXPECT_TRUE(error.message().starts_with("0001-a/bin.000002 at "))
-            << error.message();
+        EXPECT_TRUE(error.message().starts_with("0001-a/bin.000002 at ")) << error.message();
     }
     EXPECT_EQ(make_plan(*archive, {.stop = {Stop::Where::after, {0, 1, 9}}}).transactions, 9u);
     TestServer target({.server_id = 99, .binlog = false});
