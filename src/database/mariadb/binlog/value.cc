@@ -148,6 +148,13 @@ std::string_view character_set(uint16_t collation) {
     return {};
 }
 
+uint16_t collation_of(std::string_view character_set) {
+    if (character_set == "utf8") character_set = "utf8mb3";
+    for (const Range& range : kCharacterSets)
+        if (range.name == character_set) return range.first;
+    return kBinaryCollation;
+}
+
 std::string sql_literal(const Value& value) {
     using Kind = Value::Kind;
     switch (value.kind) {

@@ -56,5 +56,7 @@ std::string display(const Value& value, size_t limit = 200);
 
 // The character set of a collation's number ("utf8mb4"); empty when it is not known.
 std::string_view character_set(uint16_t collation);
+// A collation of the character set; that of binary when it is not known.
+uint16_t collation_of(std::string_view character_set);
 
 }  // namespace sevenfold::database::mariadb
