@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <filesystem>
@@ -33,7 +34,7 @@ template <class Condition>
 bool eventually(Condition condition) {
     for (int i = 0; i < 600; ++i) {
         if (condition()) return true;
-        std::this_thread::sleep_for(milliseconds(50));
+        ::poll(nullptr, 0, 50);
     }
     return false;
 }
