@@ -186,9 +186,9 @@ TEST_F(SourceTest, NamesGapsInTheLog) {
         }
     };
     EXPECT_EQ(message([&] { make_plan(*archive, {.start = Position::parse("0-1-23")}); }),
-              "the archived logs do not hold 0-1-23: they begin after nothing");
+              "the archived logs do not hold 0-1-23: they begin with the first transaction");
     EXPECT_EQ(message([&] { make_plan(*archive, {.start = Position::parse("0-2-7")}); }),
-              "the archived logs do not hold 0-2-7: they begin after nothing");
+              "the archived logs do not hold 0-2-7: they begin with the first transaction");
     EXPECT_EQ(message([&] {
                   make_plan(*archive, {.start = Position::parse("0-1-7"),
                                        .stop = {Stop::Where::after, {0, 1, 5}}});

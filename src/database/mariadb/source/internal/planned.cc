@@ -127,8 +127,9 @@ size_t find_start(const LogArchive& archive, const Series& series, const Positio
         if (first && holds(archive, series, *first, position)) return *first;
     }
     throw Error(ErrorKind::refused,
-                fmt::format("the archived logs do not hold {}: they begin after {}",
-                            position.display(), name_of(series.begin(0))),
+                fmt::format("the archived logs do not hold {}: they begin {}", position.display(),
+                            series.begin(0).empty() ? "with the first transaction"
+                                                    : "after " + series.begin(0).display()),
                 "Replay needs an unbroken log from the base on; choose another base.");
 }
 
