@@ -20,9 +20,9 @@ constexpr uint64_t kSyncEvery = 32 << 20;
 }  // namespace
 
 Mirror::Mirror(MirrorOptions options)
-    : options_(std::move(options)), copied_(options_.copied), thread_([this](std::stop_token stop) {
-          run(stop);
-      }) {}
+    : options_(std::move(options)),
+      copied_(options_.copied),
+      thread_([this](std::stop_token stop) { run(stop); }) {}
 
 Mirror::~Mirror() {
     thread_.request_stop();
@@ -99,7 +99,8 @@ void Mirror::serve(const std::stop_token& stop, SpoolTarget& target) {
     std::unique_lock lock(mutex_);
     rewinds = rewinds_;
     for (;;) {
-        changed_.wait(lock, stop, [&] { return (wanted_ && at < *wanted_) || rewinds != rewinds_; });
+        changed_.wait(lock, stop,
+                      [&] { return (wanted_ && at < *wanted_) || rewinds != rewinds_; });
         if (stop.stop_requested() && !(wanted_ && at < *wanted_)) return;
         if (rewinds != rewinds_) {
             rewinds = rewinds_;
@@ -109,7 +110,7 @@ void Mirror::serve(const std::stop_token& stop, SpoolTarget& target) {
         LogPosition until = *wanted_;
         lock.unlock();
         LogPosition next = at;
-        copy(target, next, until, stop);
+        copy(target, next, until);
         target.sync();
         lock.lock();
         // What was cut off meanwhile does not count, though it was sent.
@@ -121,36 +122,35 @@ void Mirror::serve(const std::stop_token& stop, SpoolTarget& target) {
     }
 }
 
-// Sends what lies between; at most kSyncEvery at a time. True at the end.
-bool Mirror::copy(SpoolTarget& target, LogPosition& at, const LogPosition& until,
-                  const std::stop_token& stop) {
-    uint64_t sent = 0;
-    Bytes buffer;
-    for (const std::string& incarnation : spool_incarnations(options_.spool)) {
+// Sends what lies between; at most kSyncEvery of a file at a time.
+void Mirror::copy(SpoolTarget& target, LogPosition& at, const LogPosition& until) {
+    if (at.incarnation == until.incarnation && at.file == until.file)
+        return copy_file(target, at, until.offset);
+    for (const std::string& incarnation : spool_incarnations(options_.spool))
         for (const std::string& file : spool_files(options_.spool, incarnation)) {
             LogPosition here{incarnation, file, 0};
             if (at.incarnation == incarnation && at.file == file) here.offset = at.offset;
             if (here < at) continue;
-            if (until < here) return true;
-            std::string path = fmt::format("{}/{}/{}", options_.spool, incarnation, file);
-            os::UniqueFd fd = os::open_file(path, O_RDONLY);
+            if (until < here) return;
             bool last = incarnation == until.incarnation && file == until.file;
+            uint64_t start = here.offset;
+            copy_file(target, here, last ? until.offset : UINT64_MAX);
             at = here;
-            for (;;) {
-                size_t wanted = kStep;
-                if (last) wanted = std::min<uint64_t>(wanted, until.offset - at.offset);
-                buffer.resize(wanted);
-                buffer.resize(os::pread_all(fd.get(), buffer, at.offset, path));
-                if (buffer.empty()) break;
-                target.append(incarnation, file, at.offset, buffer);
-                at.offset += buffer.size();
-                sent += buffer.size();
-                if (sent >= kSyncEvery || stop.stop_requested()) return false;
-            }
-            if (last) return true;
+            if (last || here.offset - start >= kSyncEvery) return;
         }
+}
+
+void Mirror::copy_file(SpoolTarget& target, LogPosition& at, uint64_t end) {
+    std::string path = fmt::format("{}/{}/{}", options_.spool, at.incarnation, at.file);
+    os::UniqueFd fd = os::open_file(path, O_RDONLY);
+    Bytes buffer;
+    for (uint64_t sent = 0; sent < kSyncEvery; sent += buffer.size()) {
+        buffer.resize(std::min<uint64_t>(kStep, end - at.offset));
+        buffer.resize(os::pread_all(fd.get(), buffer, at.offset, path));
+        if (buffer.empty()) return;
+        target.append(at.incarnation, at.file, at.offset, buffer);
+        at.offset += buffer.size();
     }
-    return true;
 }
 
 }  // namespace sevenfold::database::mariadb

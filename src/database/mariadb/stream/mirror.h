@@ -53,8 +53,8 @@ class Mirror {
     void run(const std::stop_token& stop);
     void serve(const std::stop_token& stop, SpoolTarget& target);
     LogPosition begin(SpoolTarget& target) const;
-    bool copy(SpoolTarget& target, LogPosition& at, const LogPosition& until,
-              const std::stop_token& stop);
+    void copy(SpoolTarget& target, LogPosition& at, const LogPosition& until);
+    void copy_file(SpoolTarget& target, LogPosition& at, uint64_t end);
 
     const MirrorOptions options_;
     mutable std::mutex mutex_;

@@ -32,7 +32,8 @@ std::optional<uint64_t> file_number(std::string_view file) {
 
 bool follows(std::string_view file, std::string_view next) {
     auto a = file_number(file), b = file_number(next);
-    return a && b && *b == *a + 1 && file.substr(0, file.rfind('.')) == next.substr(0, next.rfind('.'));
+    return a && b && *b == *a + 1 &&
+           file.substr(0, file.rfind('.')) == next.substr(0, next.rfind('.'));
 }
 
 bool file_before(std::string_view a, std::string_view b) {

@@ -34,11 +34,11 @@ sql::MariadbOptions with_timeout(const ReplicationOptions& options) {
 }
 
 Error unknown_library(const std::string& what) {
-    return Error(ErrorKind::unsupported,
-                 fmt::format("Connector/C {}: {}", mysql_get_client_info(), what),
-                 fmt::format("This program was built for Connector/C {}; use that library, or build "
-                             "it anew.",
-                             MARIADB_PACKAGE_VERSION));
+    return Error(
+        ErrorKind::unsupported, fmt::format("Connector/C {}: {}", mysql_get_client_info(), what),
+        fmt::format("This program was built for Connector/C {}; use that library, or build "
+                    "it anew.",
+                    MARIADB_PACKAGE_VERSION));
 }
 
 }  // namespace
@@ -68,8 +68,9 @@ void ReplicationClient::self_test() {
     if (m->net.pvio->ctls != nullptr) {
         const char* library = nullptr;
         mariadb_get_infov(m, MARIADB_TLS_LIBRARY, &library);
-        require(library != nullptr && std::string_view(library).find("OpenSSL") != std::string::npos,
-                "its TLS is not OpenSSL's");
+        require(
+            library != nullptr && std::string_view(library).find("OpenSSL") != std::string::npos,
+            "its TLS is not OpenSSL's");
         require(m->net.pvio->ctls->ssl != nullptr, "its structures are not as expected (TLS)");
     }
     command(COM_PING, {}, true, "ping");

@@ -167,8 +167,7 @@ class SealedArchive : public LogArchive {
             Bytes envelope = store_.read(part, at + kFrameHead, head->length);
             try {
                 SealedFrame frame = open_frame(cipher_, envelope);
-                if (frame.name != name)
-                    throw Error(ErrorKind::corrupt, "a frame of " + frame.name);
+                if (frame.name != name) throw Error(ErrorKind::corrupt, "a frame of " + frame.name);
                 cover.put({.begin = frame.offset,
                            .size = frame.data.size(),
                            .part = number,
@@ -191,14 +190,12 @@ class SealedArchive : public LogArchive {
         std::pair key(piece.part, piece.frame_at);
         if (recent_key_ == key) return recent_.data;
         const PartStore::Part& part = parts_[piece.part];
-        SealedFrame opened =
-            open_frame(cipher_, store_.read(part, piece.frame_at, piece.envelope));
+        SealedFrame opened = open_frame(cipher_, store_.read(part, piece.frame_at, piece.envelope));
         if (opened.name != segment.incarnation + "/" + segment.name ||
             opened.offset + piece.skip != piece.begin ||
             opened.data.size() < piece.skip + piece.size)
-            throw Error(ErrorKind::corrupt,
-                        fmt::format("{}: {} changed while it was read", store_.location(),
-                                    part.name));
+            throw Error(ErrorKind::corrupt, fmt::format("{}: {} changed while it was read",
+                                                        store_.location(), part.name));
         recent_ = std::move(opened);
         recent_key_ = key;
         return recent_.data;
@@ -261,8 +258,7 @@ SealedFrame open_frame(crypto::Cipher& cipher, ByteView envelope) {
     frame.name = as_text(in.take(name_size));
     frame.offset = in.le64();
     frame.data = to_bytes(in.take(in.remaining()));
-    if (frame.offset > INT64_MAX)
-        throw Error(ErrorKind::corrupt, "frame: impossible offset");
+    if (frame.offset > INT64_MAX) throw Error(ErrorKind::corrupt, "frame: impossible offset");
     return frame;
 }
 

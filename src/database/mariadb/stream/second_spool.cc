@@ -191,8 +191,9 @@ class SftpTarget : public SealingTarget {
         if (handle_.empty()) return;
         std::vector<uint32_t> written = std::move(under_way_);
         under_way_.clear();
-        uint32_t sync = exchange_.send(
-            PacketType::extended, [&](PacketWriter& w) { w.string(kSyncExtension).string(handle_); });
+        uint32_t sync = exchange_.send(PacketType::extended, [&](PacketWriter& w) {
+            w.string(kSyncExtension).string(handle_);
+        });
         for (uint32_t id : written) exchange_.expect_ok(id, location_);
         exchange_.expect_ok(sync, location_);
     }

@@ -74,9 +74,8 @@ std::optional<Spool::Tail> Spool::scan(const std::string& incarnation,
                                        const std::string& file) const {
     auto archive = open_log_folder(folder_);
     const auto& all = archive->segments();
-    auto at = std::ranges::find_if(all, [&](const LogSegment& s) {
-        return s.incarnation == incarnation && s.name == file;
-    });
+    auto at = std::ranges::find_if(
+        all, [&](const LogSegment& s) { return s.incarnation == incarnation && s.name == file; });
     if (at == all.end()) return std::nullopt;
     Tail tail{.position = {incarnation, file, 0}, .tracker = {}, .description = {}};
     tail.tracker.begin_file();
@@ -139,8 +138,7 @@ void Spool::open(const std::string& incarnation, const std::string& file) {
     if (fd_.valid()) sync();
     LogPosition next{incarnation, file, 0};
     std::string folder = fmt::format("{}/{}", folder_, incarnation);
-    for (const std::string& made : os::make_dirs(folder, 0700))
-        os::fsync_dir(os::parent_dir(made));
+    for (const std::string& made : os::make_dirs(folder, 0700)) os::fsync_dir(os::parent_dir(made));
     fd_ = os::open_file(path(next), O_RDWR | O_CREAT, 0600);
     os::fsync_dir(folder);
     struct stat info {};

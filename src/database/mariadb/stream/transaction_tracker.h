@@ -14,6 +14,8 @@ class TransactionTracker {
   public:
     // A file begins; what was open in the one before it never ended.
     void begin_file();
+    // What follows the last boundary was cut off.
+    void drop_open() { open_.reset(); }
     // The event lies at [offset, end) of its file. True when a transaction ended with it.
     bool add(const Event& event, uint64_t offset, uint64_t end);
 
