@@ -8,12 +8,15 @@
 #include "database/mariadb/coverage.h"
 #include "database/mariadb/dump/dump.h"
 #include "database/mariadb/dump/privileges.h"
+#include "database/mariadb/grants.h"
 #include "database/mariadb/load/load.h"
 #include "database/mariadb/physical/backup.h"
 #include "database/mariadb/physical/prepare.h"
 #include "database/mariadb/replay/replay.h"
 #include "database/mariadb/server/detached.h"
 #include "database/mariadb/server/scratch_server.h"
+#include "database/mariadb/stream/check.h"
+#include "database/mariadb/stream_driver.h"
 
 namespace sevenfold::database {
 
@@ -180,6 +183,40 @@ class MariadbDriver : public Driver {
 
     std::unique_ptr<Instance> start(const StartOptions& options) override {
         return std::make_unique<MariadbInstance>(options);
+    }
+
+    std::unique_ptr<LogReceiver> receive(const StreamRequest& request,
+                                         const StreamCallbacks& callbacks) override {
+        return make_receiver(connection_options(options_.stream_login), request, callbacks);
+    }
+
+    std::vector<StreamFinding> check_stream() override {
+        return mariadb::check_stream(connection_options(options_.stream_login));
+    }
+
+    std::vector<std::string> grant_statements(const GrantRequest& request) override {
+        std::vector<Feature> features;
+        for (const std::string& name : request.features) features.push_back(feature_of(name));
+        GrantOptions options;
+        if (!request.user.empty()) options.user = request.user;
+        if (!request.host.empty()) options.host = request.host;
+        options.system_user = request.system_user;
+        options.databases = request.databases;
+        return mariadb::grant_statements(features, options);
+    }
+
+    AccountReport check_account(const std::string& feature) override {
+        Feature which = feature_of(feature);
+        const ServerLogin& login = which == Feature::physical ? options_.physical_login
+                                   : which == Feature::stream ? options_.stream_login
+                                                              : options_.login;
+        AccountCheck check = mariadb::check_account(which, connection_options(login));
+        AccountReport report{check.account, {}, check.sufficient(), check.minimal()};
+        constexpr const char* kStates[] = {"present", "missing", "excess", "dangerous"};
+        for (const RightCheck& right : check.rights)
+            report.rights.push_back(
+                {kStates[static_cast<size_t>(right.state)], right.right, right.detail});
+        return report;
     }
 
     ReplayOutcome replay(const ServerLogin& target, const LogArchive& archive,
