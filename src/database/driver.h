@@ -101,8 +101,12 @@ class Instance {
     virtual ~Instance() = default;  // stops it
     virtual ServerLogin login() const = 0;
     virtual void stop() = 0;  // cleanly
-    // Leaves it running when this object and this process go away; its process id.
-    virtual int64_t leave_running() = 0;
+    // Starts it anew so that it goes on when this object and this process go away.
+    struct Detached {
+        int64_t process = 0;
+        std::string socket;
+    };
+    virtual Detached leave_running() = 0;
 };
 
 struct StartOptions {
@@ -128,6 +132,13 @@ class Driver {
     // try again. Nothing of it counts unless it returns.
     virtual BaseOutcome make_base(const BaseRequest& request, repository::TreeWriter& tree) = 0;
 
+    // Columns of the primary key; all columns when there is none. Throws Error{not_found}.
+    virtual std::vector<std::string> key_columns(const ServerLogin& server,
+                                                 const std::string& table) = 0;
+    // All rows of "database.table", as the data files of a base have them; how many.
+    virtual uint64_t export_table(const ServerLogin& server, const std::string& table,
+                                  const std::string& format,
+                                  const std::function<void(ByteView)>& sink) = 0;
     virtual LoadOutcome load(const ServerLogin& target, const repository::Repository& repository,
                              const Id& tree, const LoadRequest& request) = 0;
     // Makes a folder with a new empty server.

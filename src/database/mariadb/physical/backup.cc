@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "database/mariadb/physical/internal/checkpoints.h"
 #include "database/mariadb/physical/internal/tree_sink.h"
+#include "database/mariadb/server/last_lines.h"
 #include "os/child_process.h"
 #include "os/file.h"
 
@@ -111,7 +112,7 @@ Position parse_position(const std::string& text) {
 [[noreturn]] void fail(const os::ExitStatus& status, const std::string& said) {
     auto mentions = [&](const char* text) { return said.find(text) != said.npos; };
     std::string message =
-        fmt::format("mariadb-backup failed ({}):\n{}", status.display(), printable(said));
+        fmt::format("mariadb-backup failed ({}): {}", status.display(), last_lines(said));
     if (mentions("Access denied") || mentions("privilege"))
         throw Error(ErrorKind::permission, message,
                     "The account needs RELOAD, PROCESS and BINLOG MONITOR on *.*: see "
@@ -224,7 +225,7 @@ class Backup {
         parser.finish();
         if (said.find("completed OK!") == said.npos)
             throw Error(ErrorKind::io,
-                        "mariadb-backup did not say that it completed:\n" + printable(said));
+                        "mariadb-backup did not say that it completed: " + last_lines(said));
     }
 
     void read_infos() {

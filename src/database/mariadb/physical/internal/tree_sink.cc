@@ -48,10 +48,11 @@ TreeSink::TreeSink(repository::TreeWriter& tree, Options options)
     : tree_(tree), options_(std::move(options)) {}
 TreeSink::~TreeSink() = default;
 
-void TreeSink::begin(const std::string& path) {
+void TreeSink::begin(const std::string& path, bool replaces) {
     repository::StreamFileOptions file;
     if (has_pages(path)) file.fixed_chunk = options_.chunk_size;
     auto target = std::make_unique<Target>();
+    if (replaces) tree_.remove(options_.prefix + path);
     target->file = tree_.create(options_.prefix + path, file);
     target->is_info = !info_name(path).empty();
     if (target->is_info) info_[info_name(path)].clear();

@@ -24,7 +24,7 @@ class TreeSink : public MbstreamHandler {
     TreeSink(repository::TreeWriter& tree, Options options);
     ~TreeSink() override;
 
-    void begin(const std::string& path) override;
+    void begin(const std::string& path, bool replaces) override;
     void data(const std::string& path, uint64_t offset, ByteView bytes) override;
     void end(const std::string& path) override;
     void rename(const std::string& from, const std::string& to) override;
