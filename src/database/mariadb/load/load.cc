@@ -317,8 +317,9 @@ class Loader {
         for (const TableContent* table : tables_)
             selection.databases.push_back(new_name(table->database));
         std::ranges::sort(selection.databases);
-        selection.databases.erase(std::ranges::unique(selection.databases).begin(),
-                                  selection.databases.end());
+        selection.databases.erase(
+            std::unique(selection.databases.begin(), selection.databases.end()),
+            selection.databases.end());
         Schema now(control, selection);
         std::map<std::pair<std::string, std::string>, const TableInfo*> by_name;
         for (const TableInfo& table : now.tables) by_name[{table.database, table.name}] = &table;
