@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/check.h"
 #include "database/mariadb/binlog/statement.h"

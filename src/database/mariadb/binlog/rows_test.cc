@@ -293,6 +293,15 @@ void compare_with_server(std::vector<std::string> arguments) {
     ASSERT_EQ(found.rows.size(), 60u);
     EXPECT_EQ(found.map.columns[1].name, "c0");
     EXPECT_EQ(found.map.primary_key, std::vector<size_t>{0});
+    for (size_t i = 0; i < found.map.columns.size(); ++i) {  // BINARY, UUID, INET6 are padded
+        const Column& column = found.map.columns[i];
+        if (column.type != ColumnType::string || column.collation != kBinaryCollation) continue;
+        for (const RowChange& row : found.rows) {
+            if (!row.after[i]->null()) {
+                EXPECT_EQ(row.after[i]->bytes.size(), column.length);
+            }
+        }
+    }
     connection->execute(create_table("b"));
     expect_equal_copy(*connection, found.rows);
     expect_shown(*connection, found.rows);
