@@ -9,6 +9,7 @@ void add_commands(CommandTree& tree) {
     add_status(tree);
     add_snapshots(tree);
     add_restore(tree);
+    add_db(tree);
     add_ping(tree);
     add_repo(tree);
     add_completion(tree);

@@ -74,11 +74,4 @@ std::vector<JobPlace> open_places(const std::vector<const config::PlaceConfig*>&
     return out;
 }
 
-std::vector<const config::PlaceConfig*> places_of(const config::AppConfig& config,
-                                                  const config::FilesConfig& source) {
-    std::vector<const config::PlaceConfig*> out;
-    for (const std::string& name : source.places) out.push_back(&config.place(name));
-    return out;
-}
-
 }  // namespace sevenfold::protect

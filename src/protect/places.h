@@ -34,8 +34,13 @@ void add_cache(repository::Repository& repository, const std::string& cache_dir)
 std::vector<JobPlace> open_places(const std::vector<const config::PlaceConfig*>& places,
                                   const OpenPlaceOptions& options);
 
-// The places of a source, in its order.
+// The places of a source of any kind, in its order.
+template <class Source>
 std::vector<const config::PlaceConfig*> places_of(const config::AppConfig& config,
-                                                  const config::FilesConfig& source);
+                                                  const Source& source) {
+    std::vector<const config::PlaceConfig*> out;
+    for (const std::string& name : source.places) out.push_back(&config.place(name));
+    return out;
+}
 
 }  // namespace sevenfold::protect

@@ -30,7 +30,7 @@ CopyStatus look_at(const config::FilesConfig& source, const config::PlaceConfig&
         copy.state = CopyStatus::State::missing;
     else
         copy.state = !is_from_future(*copy.newest, now) &&
-                             now.since(copy.newest->time) <= allowed_age(source)
+                             now.since(copy.newest->time) <= allowed_age(source.every)
                          ? CopyStatus::State::good
                          : CopyStatus::State::late;
     return copy;
@@ -39,16 +39,19 @@ CopyStatus look_at(const config::FilesConfig& source, const config::PlaceConfig&
 void judge(SourceStatus& source) {
     for (const CopyStatus& copy : source.copies)
         if (copy.state == CopyStatus::State::good) source.good_domains.push_back(copy.domain);
-    std::sort(source.good_domains.begin(), source.good_domains.end());
-    source.good_domains.erase(std::unique(source.good_domains.begin(), source.good_domains.end()),
-                              source.good_domains.end());
-    source.holds = source.good_domains.size() >= 2;
+    source.holds = distinct(source.good_domains) >= 2;
 }
 
 }  // namespace
 
-std::chrono::nanoseconds allowed_age(const config::FilesConfig& source) {
-    return 2 * source.every + std::chrono::minutes(10);
+std::chrono::nanoseconds allowed_age(std::chrono::nanoseconds every) {
+    return 2 * every + std::chrono::minutes(10);
+}
+
+size_t distinct(std::vector<std::string>& names) {
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    return names.size();
 }
 
 std::string this_host() { return files::local_host(); }
@@ -81,7 +84,7 @@ Status get_status(const config::AppConfig& config, const std::vector<JobPlace>& 
     Status status;
     for (const config::FilesConfig& files : config.files) {
         SourceStatus source{
-            .name = files.name, .path = files.path, .allowed_age = allowed_age(files)};
+            .name = files.name, .path = files.path, .allowed_age = allowed_age(files.every)};
         source.copies.resize(files.places.size());
         parallel_for(files.places.size(), 8, [&](size_t i) {
             const config::PlaceConfig& place = config.place(files.places[i]);

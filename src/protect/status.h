@@ -43,7 +43,9 @@ struct Status {
 };
 
 // A copy may be this old: two intervals and some minutes, so that one missed run shows.
-std::chrono::nanoseconds allowed_age(const config::FilesConfig& source);
+std::chrono::nanoseconds allowed_age(std::chrono::nanoseconds every);
+// Sorts them, each once; how many there are.
+size_t distinct(std::vector<std::string>& names);
 
 // Asks every place for its snapshots. `places` are those of the configuration, in its order. The
 // catalog adds what the last runs said; it may be null.

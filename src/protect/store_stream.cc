@@ -90,9 +90,8 @@ std::vector<PlaceResult> store_stream(const std::vector<JobPlace>& places,
     writer_options.patience = std::chrono::minutes(10);
     BlobWriter writer(std::move(targets), writer_options);
     // All places share the first one's way of cutting: the format allows any boundaries.
-    repository::TreeWriter tree(
-        writer, places[ready[0].number].repository->chunker(),
-        {.uid = getuid(), .gid = getgid(), .user = files::local_user()});
+    repository::TreeWriter tree(writer, places[ready[0].number].repository->chunker(),
+                                {.uid = getuid(), .gid = getgid(), .user = files::local_user()});
     fill(tree);
     const Snapshot snapshot = make_snapshot(options, tree, tree.finish());
     writer.finish([&](size_t p) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <mysql.h>
 #include <mysqld_error.h>
+#include <sys/socket.h>
 
 #include <exception>
 #include <mutex>
@@ -222,8 +223,14 @@ void MariadbConnection::stream(std::string_view statement,
             if (mysql_field_count(handle_) != 0) throw_last_error(statement.substr(0, 200));
         } else {
             size_t count = mysql_num_fields(result.result);
-            while (MYSQL_ROW fields = mysql_fetch_row(result.result))
-                row({fields, mysql_fetch_lengths(result.result), count});
+            try {
+                while (MYSQL_ROW fields = mysql_fetch_row(result.result))
+                    row({fields, mysql_fetch_lengths(result.result), count});
+            } catch (...) {
+                // Freeing the result would read all that is left of a large table.
+                shutdown(mysql_get_socket(handle_), SHUT_RDWR);
+                throw;
+            }
             if (mysql_errno(handle_) != 0) throw_last_error(statement.substr(0, 200));
         }
     }

@@ -61,6 +61,14 @@ class App:
     def set_source(self, line):
         self.edit('name = "uploads"\n', f'name = "uploads"\n{line}\n')
 
+    def add_database(self, server, *lines, name="main"):
+        """A narrow account on the server, and a [[database]] that uses it over the socket."""
+        server.sql("CREATE USER IF NOT EXISTS backup@localhost; GRANT SELECT, SHOW VIEW, TRIGGER, "
+                   "EVENT, RELOAD, LOCK TABLES ON *.* TO backup@localhost")
+        with open(self.config, "a", encoding="utf-8") as file:
+            file.write("\n".join(["", "[[database]]", f'name = "{name}"',
+                                  f'socket = "{server.socket}"', 'user = "backup"', *lines, ""]))
+
     def url(self, place, url):
         """Moves a place; what is there stays."""
         self.edit(f'url = "{self.repository(place)}"', f'url = "{url}"')

@@ -3,6 +3,7 @@
 #include "catalog/catalog.h"
 #include "cli/backup_output.h"
 #include "cli/commands.h"
+#include "cli/database_output.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "protect/places.h"
@@ -12,9 +13,22 @@ namespace {
 
 struct Options {
     std::vector<std::string> sources;
-    bool force = false, dry_run = false, allow_empty = false;
-    std::string retry_lock = "1m";
+    bool force = false, dry_run = false, allow_empty = false, base = false, privileged = false;
+    std::string retry_lock = "1m", method;
 };
+
+// A source of either kind.
+struct Source {
+    const config::FilesConfig* files = nullptr;
+    const config::DatabaseConfig* database = nullptr;
+    const std::string& name() const { return files ? files->name : database->name; }
+};
+
+std::chrono::milliseconds lock_patience(const Options& options) {
+    if (auto wait = parse_duration(options.retry_lock))
+        return std::chrono::duration_cast<std::chrono::milliseconds>(*wait);
+    throw Error(ErrorKind::usage, "--retry-lock: not a duration", "Write it like 5m.");
+}
 
 files::ExcludeOptions excludes_of(const config::FilesConfig& source) {
     files::ExcludeOptions options;
@@ -24,15 +38,6 @@ files::ExcludeOptions excludes_of(const config::FilesConfig& source) {
     options.caches = source.exclude_caches;
     if (source.exclude_larger_than != 0) options.larger_than = source.exclude_larger_than;
     return options;
-}
-
-std::unique_ptr<catalog::Catalog> open_catalog(const config::AppConfig& config) {
-    try {
-        return std::make_unique<catalog::Catalog>(config.app.state_dir);
-    } catch (const Error& error) {
-        log_warning("runs are not recorded: {}", error.message());
-        return nullptr;
-    }
 }
 
 void record(catalog::Catalog* catalog, const config::FilesConfig& source, const Time& started,
@@ -75,10 +80,7 @@ int back_up_source(Context& context, const config::FilesConfig& source, const Op
     job.guard_against_empty = !options.allow_empty;
     job.min_files = source.min_files;
     job.state_dir = config.app.state_dir;
-    if (auto wait = parse_duration(options.retry_lock))
-        job.retry_lock = std::chrono::duration_cast<std::chrono::milliseconds>(*wait);
-    else
-        throw Error(ErrorKind::usage, "--retry-lock: not a duration", "Write it like 5m.");
+    job.retry_lock = lock_patience(options);
     auto place_configs = protect::places_of(config, source);
     auto places =
         protect::open_places(place_configs, {config.app.state_dir + "/cache", context.stop()});
@@ -99,22 +101,51 @@ int back_up_source(Context& context, const config::FilesConfig& source, const Op
     }
 }
 
+int back_up_database(Context& context, const config::DatabaseConfig& database,
+                     const Options& options, catalog::Catalog* catalog) {
+    if (options.dry_run) {
+        context.terminal().note(printable(database.name) + ": a dry run reads no database");
+        return 0;
+    }
+    if (!options.method.empty() && options.method != "logical" && options.method != "physical")
+        throw Error(ErrorKind::usage, "--method: logical or physical");
+    return run_database_backup(context, database,
+                               {.method = options.method,
+                                .force_base = options.base || !options.method.empty(),
+                                .allow_privileged = options.privileged,
+                                .retry_lock = lock_patience(options)},
+                               catalog);
+}
+
+std::vector<Source> chosen(const config::AppConfig& config, const Options& options) {
+    std::vector<Source> sources;
+    for (const std::string& name : options.sources)
+        if (const config::DatabaseConfig* database = config.find_database(name))
+            sources.push_back({.database = database});
+        else
+            sources.push_back({.files = &config.source(name)});
+    if (!sources.empty()) return sources;
+    for (const config::FilesConfig& files : config.files) sources.push_back({.files = &files});
+    for (const config::DatabaseConfig& database : config.databases)
+        sources.push_back({.database = &database});
+    return sources;
+}
+
 int backup(Context& context, const Options& options) {
     const config::AppConfig& config = context.config();
-    std::vector<const config::FilesConfig*> sources;
-    for (const std::string& name : options.sources) sources.push_back(&config.source(name));
-    if (sources.empty())
-        for (const config::FilesConfig& source : config.files) sources.push_back(&source);
+    std::vector<Source> sources = chosen(config, options);
     auto catalog = open_catalog(config);
     int worst = 0;
-    for (const config::FilesConfig* source : sources) {
+    for (const Source& source : sources) {
         try {
-            int code = back_up_source(context, *source, options, catalog.get());
+            int code = source.files
+                           ? back_up_source(context, *source.files, options, catalog.get())
+                           : back_up_database(context, *source.database, options, catalog.get());
             // 3 (some items unreadable) counts less than a failure.
             if (code != 0 && (worst == 0 || worst == exit_code(ErrorKind::partial))) worst = code;
         } catch (const Error& error) {
             if (error.kind() == ErrorKind::interrupted || sources.size() == 1) throw;
-            context.terminal().error(error.with_context("source " + source->name));
+            context.terminal().error(error.with_context("source " + source.name()));
             if (worst == 0 || worst == exit_code(ErrorKind::partial))
                 worst = exit_code(error.kind());
         }
@@ -135,6 +166,11 @@ void add_backup(CommandTree& tree) {
         .flag("-n,--dry-run", options->dry_run, "store nothing, say what would be stored")
         .flag("--allow-empty", options->allow_empty,
               "accept a source that had files and is empty now")
+        .flag("--base", options->base, "databases: make a base, though a point would do")
+        .option("--method", options->method, "METHOD",
+                "databases: logical or physical, instead of the configuration's")
+        .flag("--allow-privileged", options->privileged,
+              "databases: use an account that may change data or grant rights")
         .option("--retry-lock", options->retry_lock, "DURATION",
                 "wait this long for a place that others have locked (default: 1m)")
         .run([options](Context& context) { return backup(context, *options); });

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/restore_output.h"
 #include "cli/snapshot_options.h"
+#include "cli/times.h"
 #include "config/document.h"
 #include "core/log.h"
 #include "protect/places.h"
@@ -19,27 +20,6 @@ struct Options {
 };
 
 using repository::Snapshot;
-
-// "2026-11-20", "2026-11-20 12:00", "2026-11-20 12:00:00" in the local zone, until its end, as
-// `snapshots` shows times without fractions; or RFC 3339, as --json has it.
-std::optional<Time> parse_time(const std::string& text) {
-    for (const char* format : {"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"}) {
-        tm fields{};
-        const char* end = strptime(text.c_str(), format, &fields);
-        if (end == nullptr || *end != 0) continue;
-        fields.tm_isdst = -1;
-        std::string_view given = format;
-        if (given == "%Y-%m-%d") fields.tm_mday += 1;
-        if (given == "%Y-%m-%d %H:%M") fields.tm_min += 1;
-        if (given == "%Y-%m-%d %H:%M:%S") fields.tm_sec += 1;
-        return Time{mktime(&fields) - 1, 999'999'999, 0};
-    }
-    try {
-        return parse_rfc3339(text);
-    } catch (const Error&) {
-        return std::nullopt;
-    }
-}
 
 // The newest snapshot, the newest that is not younger than wanted, or the one named. Throws usage
 // when `at` is neither or names several.

@@ -3,6 +3,7 @@
 #include "cli/table.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "protect/database.h"
 #include "protect/places.h"
 #include "protect/status.h"
 
@@ -15,21 +16,33 @@ struct Options {
 };
 
 struct Found {
-    const config::FilesConfig* source;
-    std::string place;
+    std::string source, place, kind;
     repository::Snapshot snapshot;
 };
 
+// Bases and points of a database; its log files are not listed.
+void add_database(std::vector<Found>& all, const config::DatabaseConfig& database,
+                  const protect::JobPlace& place, std::vector<Error>& damaged) {
+    for (auto& base : protect::stored_bases(*place.repository, database.name, &damaged))
+        all.push_back({database.name, place.name,
+                       fmt::format("{} base {}", base.manifest.method, base.manifest.position.gtid),
+                       std::move(base.snapshot)});
+    for (auto& point : protect::stored_points(*place.repository, database.name, &damaged))
+        all.push_back({database.name, place.name, "point " + point.manifest.position.gtid,
+                       std::move(point.snapshot)});
+}
+
 void print(Terminal& terminal, const Found& found, Table& table) {
     const repository::Snapshot& snapshot = found.snapshot;
-    std::string tags = fmt::format("{}", fmt::join(snapshot.tags, ","));
-    table.row({snapshot.id.short_hex(), to_display(in_local_zone(snapshot.time)),
-               found.source->name, found.place,
+    std::string tags =
+        found.kind.empty() ? fmt::format("{}", fmt::join(snapshot.tags, ",")) : found.kind;
+    table.row({snapshot.id.short_hex(), to_display(in_local_zone(snapshot.time)), found.source,
+               found.place,
                snapshot.summary ? format_count(snapshot.summary->total_files_processed) : "",
                snapshot.summary ? format_size(snapshot.summary->total_bytes_processed) : "", tags});
     terminal.json(JsonObject()
                       .set("type", "snapshot")
-                      .set("source", found.source->name)
+                      .set("source", found.source)
                       .set("place", found.place)
                       .set("id", snapshot.id.hex())
                       .set("short_id", snapshot.id.short_hex())
@@ -47,9 +60,17 @@ int snapshots(Context& context, const Options& options) {
         if (options.place.empty() || place.name == options.place) place_configs.push_back(&place);
     if (!options.place.empty()) config.place(options.place);  // an unknown name is an error
     std::vector<const config::FilesConfig*> sources;
-    for (const std::string& name : options.sources) sources.push_back(&config.source(name));
-    if (sources.empty())
+    std::vector<const config::DatabaseConfig*> databases;
+    for (const std::string& name : options.sources)
+        if (const config::DatabaseConfig* database = config.find_database(name))
+            databases.push_back(database);
+        else
+            sources.push_back(&config.source(name));
+    if (options.sources.empty()) {
         for (const config::FilesConfig& source : config.files) sources.push_back(&source);
+        for (const config::DatabaseConfig& database : config.databases)
+            databases.push_back(&database);
+    }
 
     std::vector<Found> all;
     std::vector<Error> damaged;
@@ -65,7 +86,11 @@ int snapshots(Context& context, const Options& options) {
         for (const config::FilesConfig* source : sources) {
             damaged_here.clear();  // the same for every source
             for (auto& snapshot : protect::snapshots_of(*source, *place.repository, &damaged_here))
-                all.push_back({source, place.name, std::move(snapshot)});
+                all.push_back({source->name, place.name, "", std::move(snapshot)});
+        }
+        for (const config::DatabaseConfig* database : databases) {
+            damaged_here.clear();
+            add_database(all, *database, place, damaged_here);
         }
         for (const Error& error : damaged_here)
             damaged.push_back(error.with_context("place " + place.name));
@@ -79,7 +104,7 @@ int snapshots(Context& context, const Options& options) {
                  {"place"},
                  {"files", Column::right},
                  {"size", Column::right},
-                 {"tags"}});
+                 {"tags, kind"}});
     for (const Found& found : all) print(context.terminal(), found, table);
     if (all.empty())
         context.terminal().print("no snapshots yet; run `sevenfold backup`");

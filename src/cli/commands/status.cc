@@ -5,6 +5,7 @@
 #include "cli/table.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "protect/database_status.h"
 #include "protect/places.h"
 
 namespace sevenfold::cli {
@@ -116,6 +117,93 @@ void conclude(Terminal& terminal, const protect::Status& status) {
     terminal.json(JsonObject().set("type", "rule").set("rule", 1).set("holds", status.rule1_holds));
 }
 
+void add_row(Table& table, const protect::DatabaseStatus& database,
+             const protect::DatabaseCopy& copy, const Time& now) {
+    std::string newest;
+    if (copy.newest) newest = copy.newest_kind + " " + format_age(now.since(*copy.newest)) + " ago";
+    table.row({database.name, copy.place, copy.domain,
+               Cell(std::string(word(copy.state)), style_of(copy.state)), newest, "",
+               copy.bytes == 0 ? "" : format_size(copy.bytes), copy.method});
+}
+
+void add_json(Terminal& terminal, const protect::DatabaseStatus& database) {
+    JsonArray copies;
+    for (const protect::DatabaseCopy& copy : database.copies) {
+        JsonObject object;
+        object.set("place", copy.place).set("domain", copy.domain).set("state", word(copy.state));
+        if (copy.newest)
+            object.set("time", *copy.newest)
+                .set("gtid", copy.newest_gtid)
+                .set("kind", copy.newest_kind)
+                .set("method", copy.method);
+        JsonArray intervals;
+        for (const protect::RecoverableInterval& interval : copy.intervals)
+            intervals.add(JsonObject()
+                              .set("from", interval.from)
+                              .set("to", interval.to)
+                              .set("from_gtid", interval.from_gtid)
+                              .set("to_gtid", interval.to_gtid)
+                              .set("bases", interval.bases)
+                              .set("points", interval.points));
+        object.set("recoverable", intervals);
+        if (copy.error) object.set("error", copy.error->message());
+        if (copy.failed_run) object.set("last_run_error", copy.failed_run->error);
+        if (!copy.damaged.empty()) object.set("damaged_snapshots", copy.damaged.size());
+        copies.add(object);
+    }
+    terminal.json(JsonObject()
+                      .set("type", "source")
+                      .set("name", database.name)
+                      .set("rule", 2)
+                      .set("holds", database.holds)
+                      .set("good_domains", JsonArray::of(database.good_domains))
+                      .set("copies", copies));
+}
+
+void explain(Terminal& terminal, const protect::DatabaseStatus& database) {
+    for (const protect::DatabaseCopy& copy : database.copies) {
+        std::string what = printable(database.name) + " at " + printable(copy.place) + ": ";
+        if (copy.error) {
+            terminal.print(what + printable(copy.error->message()));
+            if (!copy.error->hint().empty()) terminal.print("hint: " + copy.error->hint());
+        } else if (copy.failed_run) {
+            terminal.print(fmt::format("{}the last run ({}) failed: {}", what,
+                                       to_display(copy.failed_run->ended),
+                                       printable(copy.failed_run->error)));
+        } else if (!copy.newest) {
+            terminal.print(what + "no base yet; run `sevenfold backup`");
+        } else if (copy.state == CopyStatus::State::late) {
+            terminal.print(fmt::format("{}older than the {} that its schedule allows", what,
+                                       format_age(database.allowed_age)));
+        }
+        for (const protect::RecoverableInterval& interval : copy.intervals)
+            if (interval.points > 0 || interval.bases > 1)
+                terminal.print(fmt::format("{}any transaction from {} to {} can be restored", what,
+                                           to_display(in_local_zone(interval.from)),
+                                           to_display(in_local_zone(interval.to))));
+        for (const Error& damage : copy.damaged) terminal.print(what + printable(damage.message()));
+    }
+}
+
+// Rule 2; true when it holds.
+bool conclude(Terminal& terminal, const std::vector<protect::DatabaseStatus>& databases) {
+    if (databases.empty()) return true;
+    bool holds = true;
+    for (const protect::DatabaseStatus& database : databases) {
+        explain(terminal, database);
+        holds = holds && database.holds;
+        if (!database.holds)
+            terminal.print(fmt::format("{}: good copies in {} of 2 failure domains",
+                                       terminal.styled(Style::bold, printable(database.name)),
+                                       database.good_domains.size()));
+    }
+    terminal.print(holds ? terminal.styled(Style::green, "rule 2 holds") +
+                               ": every database is recoverable from two failure domains or more"
+                         : terminal.styled(Style::red, "rule 2 does not hold"));
+    terminal.json(JsonObject().set("type", "rule").set("rule", 2).set("holds", holds));
+    return holds;
+}
+
 int status(Context& context) {
     const config::AppConfig& config = context.config();
     std::vector<const config::PlaceConfig*> place_configs;
@@ -142,10 +230,18 @@ int status(Context& context) {
         add_json(context.terminal(), source);
         for (const CopyStatus& copy : source.copies) add_row(table, source, copy, now);
     }
+    auto databases = protect::get_database_status(config, places, catalog.get(), now);
+    for (const protect::DatabaseStatus& database : databases) {
+        add_json(context.terminal(), database);
+        for (const protect::DatabaseCopy& copy : database.copies)
+            add_row(table, database, copy, now);
+    }
     table.print(context.terminal());
     context.terminal().print("");
-    conclude(context.terminal(), found);
-    return found.rule1_holds ? 0 : exit_code(ErrorKind::rule);
+    if (!config.files.empty()) conclude(context.terminal(), found);
+    bool rule1 = config.files.empty() || found.rule1_holds;
+    bool rule2 = conclude(context.terminal(), databases);
+    return rule1 && rule2 ? 0 : exit_code(ErrorKind::rule);
 }
 
 }  // namespace

@@ -20,12 +20,11 @@ const std::string& data_template() {
     static storage::TestFolder folder;
     static const std::string path = [] {
         std::string made = folder / "template";
-        std::vector<std::string> argv = {"mariadb-install-db",
-                                         "--no-defaults",
+        std::vector<std::string> argv = {"mariadb-install-db", "--no-defaults",
                                          "--auth-root-authentication-method=normal",
-                                         "--skip-test-db",
-                                         "--innodb-log-file-size=8M",
-                                         "--datadir=" + made};
+                                         "--skip-test-db", "--innodb-log-file-size=8M",
+                                         // names of temporary files repeat between servers
+                                         "--tmpdir=" + folder.path(), "--datadir=" + made};
         if (!system_user().empty()) argv.push_back("--user=" + system_user());
         os::CommandOutput output = os::run_command({.argv = argv});
         if (!output.status.ok())
@@ -72,6 +71,7 @@ void TestServer::start() {
                                      "/usr/sbin/mariadbd",
                                      "--no-defaults",
                                      "--datadir=" + data_dir_,
+                                     "--tmpdir=" + folder_.path(),
                                      "--socket=" + socket(),
                                      "--pid-file=" + (folder_ / "pid"),
                                      "--log-error=" + (folder_ / "log"),

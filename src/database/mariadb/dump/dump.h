@@ -3,16 +3,18 @@
 //
 //   base.json                      what it holds; position, row counts, checksums
 //   README, load.sql               how to load it with plain tools, and the script for that
-//   10-databases.sql 20-sequences.sql
+//   10-databases.sql 15-accounts.sql 20-sequences.sql
 //   30-tables/DB/TABLE.sql         one CREATE TABLE each
 //   data/DB/TABLE/000000.tsv       rows (or .sql), pieces in the order of the primary key
-//   50-routines.sql 60-views.sql 70-triggers.sql 80-events.sql 90-users.sql
+//   50-routines.sql 60-views.sql 70-triggers.sql 80-events.sql 90-grants.sql
+//   65-broken-views.sql            those that the server itself cannot read; load.sql leaves it out
 #pragma once
 
 #include <stop_token>
 
 #include "core/progress.h"
 #include "database/base.h"
+#include "database/mariadb/dump/rows.h"
 #include "database/mariadb/dump/schema.h"
 #include "repository/tree_writer.h"
 
@@ -25,6 +27,7 @@ struct DumpOptions {
     bool users = true;
     unsigned threads = 0;             // 0: one a processor, at most 8
     uint64_t piece_bytes = 64 << 20;  // tables are cut into pieces of about this size
+    unsigned attempts = 3;
     Progress* progress = nullptr;
     std::stop_token stop;
 };
@@ -35,16 +38,12 @@ struct DumpResult {
     std::vector<std::string> warnings;
 };
 
-// Writes the base into the tree; base.json is the last file. Throws Error: permission when anything
-// could be missing, timeout when tables changed their definition meanwhile (try again).
+// Writes the base into the tree; base.json is the last file. The definitions of all tables are held
+// as they are until the end: statements that change them wait. When one came in between
+// nevertheless, what was written is taken out of the tree and all begins anew.
+//
+// Throws Error: permission when anything could be missing; timeout when the last of `attempts` was
+// disturbed, too, or the server could not be held.
 DumpResult dump(const DumpOptions& options, repository::TreeWriter& tree);
-
-// The rows of one table (a condition, or ""), in the way the dump reads them. Used for checksums of
-// what was loaded, too. Returns the number of rows and adds their hashes to `checksum`.
-uint64_t read_rows(sql::MariadbConnection& session, const TableInfo& table,
-                   const std::string& condition, RowFormat format, uint64_t& checksum,
-                   const std::function<void(ByteView)>& sink);
-// Makes a session give rows as read_rows needs them.
-void prepare_for_rows(sql::MariadbConnection& session);
 
 }  // namespace sevenfold::database::mariadb

@@ -22,10 +22,11 @@ std::string load_statement(const std::string& database, const TableContent& tabl
 std::string load_script(const BaseManifest& base) {
     std::string out =
         "-- Loads this base into an empty server. In this folder:\n"
-        "--   mariadb --local-infile=1 --max-allowed-packet=1G < load.sql\n";
+        "--   mariadb --comments --local-infile=1 --max-allowed-packet=1G < load.sql\n";
     auto source = [&](const std::string& file) { out += fmt::format("source {}\n", file); };
     bool tables_done = false;
     for (const std::string& file : base.schema_files) {
+        if (file.starts_with("65-")) continue;  // would end the script: see README
         if (file.starts_with("30-tables/")) {
             source(file);
             continue;
@@ -55,10 +56,11 @@ std::string readme(const BaseManifest& base) {
         "A logical base of a MariaDB server ({}), as of\n"
         "GTID {} (binlog {} {}).\n\n"
         "Load all of it into an empty server of the same or a newer version, in this folder:\n\n"
-        "    mariadb --local-infile=1 --max-allowed-packet=1G < load.sql\n\n"
+        "    mariadb --comments --local-infile=1 --max-allowed-packet=1G < load.sql\n\n"
         "10- to 90- are read in this order, the rows (data/) after the tables. Every .sql file is\n"
         "for the mariadb client: its first line sets a delimiter. Rows are tab-separated, in the\n"
         "bytes of each column's own character set: load them with CHARACTER SET binary.\n"
+        "65-broken-views.sql, if it is there, has views that the server itself could not read.\n"
         "base.json says what there is: row counts, checksums, the position in the binlog.\n",
         base.server_version, base.position.gtid.empty() ? "(none)" : base.position.gtid,
         base.position.file, base.position.offset);

@@ -2,13 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <regex>
+#include <algorithm>
+#include <optional>
 
 namespace sevenfold::database::mariadb {
 namespace {
-
-using sql::quote_name;
-using sql::quote_text;
 
 // "`a\_b`" or "a\_b" as a pattern without quotes.
 std::string unquoted(std::string text) {
@@ -60,8 +58,56 @@ std::set<std::string> split_privileges(const std::string& text) {
     return out;
 }
 
-uint64_t count(sql::MariadbConnection& connection, const std::string& query) {
-    return std::strtoull(connection.value(query).value_or("0").c_str(), nullptr, 10);
+// Where a quoted or bare word of a GRANT statement ends.
+size_t word_end(const std::string& text, size_t at) {
+    if (at >= text.size() || text[at] != '`') return at < text.size() ? at + 1 : at;
+    for (++at; at < text.size(); ++at)
+        if (text[at] == '`') {
+            if (at + 1 < text.size() && text[at + 1] == '`')
+                ++at;
+            else
+                return at + 1;
+        }
+    return at;
+}
+
+// The place of " ON " outside of quotes and parentheses.
+size_t find_on(const std::string& text) {
+    int depth = 0;
+    for (size_t at = 0; at < text.size();) {
+        if (text[at] == '`') {
+            at = word_end(text, at);
+            continue;
+        }
+        depth += text[at] == '(' ? 1 : text[at] == ')' ? -1 : 0;
+        if (depth == 0 && text.compare(at, 4, " ON ") == 0) return at;
+        ++at;
+    }
+    return text.npos;
+}
+
+// Lines of SHOW GRANTS that are about everything or about a whole database.
+struct GrantLine {
+    std::string privileges, database, grantee;  // database: "*" or a quoted pattern
+    bool with_grant_option = false;
+};
+std::optional<GrantLine> parse_grant(const std::string& line) {
+    constexpr std::string_view kGrant = "GRANT ";
+    size_t on = line.starts_with(kGrant) ? find_on(line) : line.npos;
+    if (on == line.npos) return std::nullopt;
+    size_t object = on + 4;
+    if (object >= line.size() || (line[object] != '*' && line[object] != '`')) return std::nullopt;
+    size_t dot = word_end(line, object);
+    if (line.compare(dot, 6, ".* TO ") != 0) return std::nullopt;
+    GrantLine out;
+    out.privileges = line.substr(kGrant.size(), on - kGrant.size());
+    out.database = line.substr(object, dot - object);
+    std::string rest = line.substr(dot + 6);
+    size_t end = word_end(rest, 0);
+    if (end < rest.size() && rest[end] == '@') end = word_end(rest, end + 1);
+    out.grantee = rest.substr(0, end);
+    out.with_grant_option = rest.find("WITH GRANT OPTION", end) != rest.npos;
+    return out;
 }
 
 }  // namespace
@@ -75,17 +121,14 @@ Privileges::Privileges(const std::vector<std::string>& grants) {
 }
 
 void Privileges::add(const std::string& line) {
-    // The names of databases and accounts may hold anything but stand in backticks.
-    static const std::regex kGrant(
-        "GRANT (.+?) ON (TABLE )?(`(?:[^`]|``)*`|\\*)\\.(\\*|`.*?`) TO .*");
-    std::smatch match;
-    if (!std::regex_match(line, match, kGrant)) return;
-    std::set<std::string> privileges = split_privileges(match[1]);
-    if (match[3] == "*") {
+    auto grant = parse_grant(line);
+    if (!grant) return;
+    std::set<std::string> privileges = split_privileges(grant->privileges);
+    if (grant->database == "*") {
         global_.merge(privileges);
-        grant_option_ = grant_option_ || line.find("WITH GRANT OPTION") != line.npos;
-    } else if (match[4] == "*") {
-        databases_.emplace_back(unquoted(match[3]), std::move(privileges));
+        grant_option_ = grant_option_ || grant->with_grant_option;
+    } else {
+        databases_[grant->grantee].emplace_back(unquoted(grant->database), std::move(privileges));
     }
 }
 
@@ -95,17 +138,31 @@ bool Privileges::has(const std::string& privilege) const {
 
 bool Privileges::has(const std::string& privilege, const std::string& database) const {
     if (has(privilege)) return true;
-    for (const auto& [pattern, privileges] : databases_)
-        if (like(pattern, database) &&
-            (privileges.contains(privilege) || privileges.contains("ALL PRIVILEGES")))
-            return true;
+    // Of several patterns that match, the server takes one for each account and role, the most
+    // precise: what all of them give is given for certain.
+    for (const auto& [grantee, patterns] : databases_) {
+        bool matched = false, given = true;
+        for (const auto& [pattern, privileges] : patterns) {
+            if (!like(pattern, database)) continue;
+            matched = true;
+            given =
+                given && (privileges.contains(privilege) || privileges.contains("ALL PRIVILEGES"));
+        }
+        if (matched && given) return true;
+    }
     return false;
 }
 
-void require_dump_privileges(sql::MariadbConnection& connection,
+void require_dump_privileges(sql::MariadbConnection& connection, const Selection& selection,
                              const std::vector<std::string>& databases, bool users) {
     Privileges privileges(connection);
     std::vector<std::string> missing;
+    // A database on which it has no right at all is invisible to an account.
+    if (selection.is_open() && !privileges.has("SELECT") && !privileges.has("SHOW DATABASES"))
+        missing.push_back("SHOW DATABASES on *.*");
+    for (const std::string& database : selection.databases)
+        if (!selection.is_open() && std::ranges::find(databases, database) == databases.end())
+            missing.push_back(fmt::format("database {} (or it does not exist)", database));
     for (const char* right : {"SELECT", "SHOW VIEW", "TRIGGER", "EVENT"})
         for (const std::string& database : databases)
             if (!privileges.has(right, database))
@@ -126,30 +183,6 @@ void require_dump_privileges(sql::MariadbConnection& connection,
                     more ? fmt::format(" and {} more", more) : ""),
         "Without them the dump would silently be smaller; `sevenfold db grants` prints "
         "the statements.");
-}
-
-ObjectCounts count_objects(sql::MariadbConnection& connection, const Selection& selection,
-                           const std::vector<std::string>& databases) {
-    ObjectCounts out;
-    uint64_t &tables = out["table"], &views = out["view"], &sequences = out["sequence"],
-             &triggers = out["trigger"];
-    for (const std::string& database : databases) {
-        std::string quoted = quote_name(database);
-        for (const sql::Row& row : connection.query("SHOW FULL TABLES FROM " + quoted)) {
-            if (!selection.has_table(database, *row[0])) continue;
-            std::string type = row[1].value_or("");
-            ++(type == "VIEW" ? views : type == "SEQUENCE" ? sequences : tables);
-        }
-        for (const sql::Row& row : connection.query("SHOW TRIGGERS FROM " + quoted))
-            if (selection.has_table(database, row[2].value_or(""))) ++triggers;
-        std::string of = " WHERE db=" + quote_text(database);
-        out["function"] +=
-            count(connection, "SELECT COUNT(*) FROM mysql.proc" + of + " AND type='FUNCTION'");
-        out["procedure"] +=
-            count(connection, "SELECT COUNT(*) FROM mysql.proc" + of + " AND type<>'FUNCTION'");
-        out["event"] += count(connection, "SELECT COUNT(*) FROM mysql.event" + of);
-    }
-    return out;
 }
 
 }  // namespace sevenfold::database::mariadb

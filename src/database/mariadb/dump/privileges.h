@@ -2,11 +2,11 @@
 // makes triggers invisible, without any error: so rights are looked at before anything is read.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "database/base.h"
 #include "database/mariadb/dump/schema.h"
 
 namespace sevenfold::database::mariadb {
@@ -23,9 +23,12 @@ class Privileges {
     // On everything, or on the whole database.
     bool has(const std::string& privilege, const std::string& database) const;
     const std::set<std::string>& global() const { return global_; }
-    // By the pattern of the database's name.
-    const std::vector<std::pair<std::string, std::set<std::string>>>& databases() const {
-        return databases_;
+    // By the pattern of the database's name, over all accounts and roles.
+    std::vector<std::pair<std::string, std::set<std::string>>> databases() const {
+        std::vector<std::pair<std::string, std::set<std::string>>> out;
+        for (const auto& [account, patterns] : databases_)
+            out.insert(out.end(), patterns.begin(), patterns.end());
+        return out;
     }
     bool all() const { return global_.contains("ALL PRIVILEGES"); }
     bool may_grant() const { return grant_option_; }
@@ -33,17 +36,14 @@ class Privileges {
   private:
     void add(const std::string& line);
     std::set<std::string> global_;
-    std::vector<std::pair<std::string, std::set<std::string>>> databases_;  // LIKE pattern
+    // By account or role: LIKE patterns of databases.
+    std::map<std::string, std::vector<std::pair<std::string, std::set<std::string>>>> databases_;
     bool grant_option_ = false;
 };
 
-// Throws Error{permission} naming every right that is missing for a dump of these databases.
-void require_dump_privileges(sql::MariadbConnection& connection,
+// Throws Error{permission} naming every right that is missing for a dump of these databases, and
+// when others than these could exist that the account does not see.
+void require_dump_privileges(sql::MariadbConnection& connection, const Selection& selection,
                              const std::vector<std::string>& databases, bool users);
-
-// The number of objects in some databases, counted over another way than the dump reads them: from
-// the server's own tables (mysql.*) and SHOW statements.
-ObjectCounts count_objects(sql::MariadbConnection& connection, const Selection& selection,
-                           const std::vector<std::string>& databases);
 
 }  // namespace sevenfold::database::mariadb

@@ -9,14 +9,14 @@
 
 namespace sevenfold::database::mariadb {
 
-// SQL conditions of half-open ranges of the primary key's first column; together they take every
-// row exactly once. One empty condition: the whole table. Boundaries are round numbers that depend
-// on the keys' order of magnitude alone, so that rows that are added do not move them and what is
-// unchanged is the same file again.
+using Ask = std::function<std::vector<sql::Row>(const std::string& query)>;
+
+// SQL conditions of half-open ranges of the primary key; together they take every row exactly once.
+// One empty condition: the whole table.
 //
-// `extreme("MIN(x)")` asks the server.
-std::vector<std::string> cut_table(
-    const TableInfo& table, uint64_t piece_bytes,
-    const std::function<std::optional<std::string>(const std::string& expression)>& extreme);
+// Boundaries depend on the keys and not on how many rows stand before them, so that what is
+// unchanged is the same file again: multiples of a power of two for integers; for other keys those
+// whose checksum is a multiple of one, which costs a scan of the smallest index.
+std::vector<std::string> cut_table(const TableInfo& table, uint64_t piece_bytes, const Ask& ask);
 
 }  // namespace sevenfold::database::mariadb

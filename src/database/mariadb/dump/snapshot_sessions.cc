@@ -14,7 +14,10 @@ using Connection = sql::MariadbConnection;
 
 std::unique_ptr<Connection> connect(const sql::MariadbOptions& login) {
     auto connection = std::make_unique<Connection>(login);
-    connection->execute("SET SESSION lock_wait_timeout=2, tx_isolation='REPEATABLE-READ'");
+    // The server must not end a session that waits for its turn.
+    connection->execute(
+        "SET SESSION lock_wait_timeout=2, tx_isolation='REPEATABLE-READ', wait_timeout=31536000, "
+        "idle_transaction_timeout=0, idle_readonly_transaction_timeout=0, max_statement_time=0");
     return connection;
 }
 
@@ -43,7 +46,7 @@ void open_sessions(SnapshotSessions& out) {
 std::string lock_statement(const std::vector<TableInfo>& tables) {
     std::string list;
     for (const TableInfo& table : tables)
-        if (!table.transactional)
+        if (!table.transactional && !table.elsewhere)
             list +=
                 (list.empty() ? "" : ", ") + sql::quote_name(table.database, table.name) + " READ";
     return list.empty() ? "" : "LOCK TABLES " + list;

@@ -14,12 +14,14 @@ namespace sevenfold::database::mariadb {
 
 struct LoadOptions {
     sql::MariadbOptions login;
+    // Only these, with all that they hold: patterns of databases; empty: all.
+    std::vector<std::string> databases;
     // Only these: patterns of "database.table"; empty: everything. With a selection of tables
-    // views, routines and events are left out, and triggers of other tables.
+    // views, routines, triggers and events are left out, and sequences that no table uses.
     std::vector<std::string> tables;
-    // Old name -> new name of a database.
+    // Old name -> new name of a database. Statements that name it get the new name, too.
     std::map<std::string, std::string> rename;
-    bool users = false;    // 90-users.sql, too
+    bool users = false;    // accounts and grants, too; accounts that are there stay as they are
     bool programs = true;  // routines, views, triggers, events
     // A database that is there already is an error, unless it is `reuse`d; a table is always one.
     bool reuse_databases = false;

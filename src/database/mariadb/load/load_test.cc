@@ -71,7 +71,7 @@ TEST_P(LoadTest, TheStockClientLoadsIt) {
     os::CommandOutput output = os::run_command(
         {.argv = {"sh", "-c",
                   "cd \"$1\" && exec mariadb --no-defaults --socket=\"$2\" --user=root "
-                  "--local-infile=1 --max-allowed-packet=1G < load.sql",
+                  "--comments --local-infile=1 --max-allowed-packet=1G < load.sql",
                   "sh", folder.path(), target.socket()}});
     EXPECT_TRUE(output.status.ok()) << output.errors;
     EXPECT_EQ(dumped_by_the_stock_tool(target), dumped_by_the_stock_tool(source));
@@ -115,7 +115,8 @@ TEST(DumpTest, ManyPiecesTakeEveryRowOnce) {
     connection->execute("USE d");
     connection->execute("CREATE TABLE d.n (id BIGINT PRIMARY KEY, v CHAR(200))");
     connection->execute(
-        "INSERT INTO d.n SELECT CAST(seq AS SIGNED) * 3 - 6000, REPEAT('x', 200) FROM seq_1_to_5000");
+        "INSERT INTO d.n SELECT CAST(seq AS SIGNED) * 3 - 6000, REPEAT('x', 200) FROM "
+        "seq_1_to_5000");
     connection->execute("CREATE TABLE d.h (id CHAR(32) PRIMARY KEY, v CHAR(200))");
     connection->execute("INSERT INTO d.h SELECT MD5(seq), REPEAT('y', 200) FROM seq_1_to_5000");
     connection->execute("INSERT INTO d.h VALUES ('', ''), ('zz', ''), ('ü', '')");
@@ -125,7 +126,8 @@ TEST(DumpTest, ManyPiecesTakeEveryRowOnce) {
     Id tree =
         store_dump(repo, {.login = server.login(), .threads = 4, .piece_bytes = 100 << 10}, &made);
     ASSERT_EQ(made.base.tables.size(), 2u);
-    EXPECT_EQ(made.base.tables[0].files.size(), 16u);
+    EXPECT_GT(made.base.tables[0].files.size(), 8u);
+    EXPECT_LT(made.base.tables[0].files.size(), 64u);
     EXPECT_GT(made.base.tables[1].files.size(), 8u);
     EXPECT_EQ(made.base.tables[0].rows, 5003u);
     EXPECT_EQ(made.base.tables[1].rows, 5000u);

@@ -1,0 +1,142 @@
+#include "cli/database_output.h"
+
+#include "cli/progress_display.h"
+#include "core/log.h"
+#include "core/units.h"
+#include "protect/places.h"
+
+namespace sevenfold::cli {
+namespace {
+
+using files::PlaceResult;
+using protect::DatabaseBackup;
+
+void record(catalog::Catalog* catalog, const config::DatabaseConfig& database, const Time& started,
+            const PlaceResult& place) {
+    if (!catalog) return;
+    bool saved = place.state == PlaceResult::State::saved;
+    const auto& summary = place.snapshot.summary;
+    try {
+        catalog->add_run({.job = "backup",
+                          .source = database.name,
+                          .place = place.name,
+                          .started = started,
+                          .ended = Clock::system().now(),
+                          .succeeded = saved,
+                          .error = place.error ? place.error->message() : "",
+                          .snapshot = saved ? place.snapshot.id.hex() : "",
+                          .files = summary ? summary->total_files_processed : 0,
+                          .bytes = summary ? summary->total_bytes_processed : 0,
+                          .bytes_stored = place.stats.bytes_packed});
+    } catch (const Error& error) {
+        log_warning("this run is not recorded: {}", error.message());
+    }
+}
+
+void print_place(Terminal& terminal, const PlaceResult& place) {
+    std::string label = printable(place.name) + ": ";
+    if (place.state == PlaceResult::State::saved) {
+        terminal.print(fmt::format("{}snapshot {} saved, {} new, {} stored", label,
+                                   terminal.styled(Style::green, place.snapshot.id.short_hex()),
+                                   format_size(place.stats.bytes_added),
+                                   format_size(place.stats.bytes_packed)));
+        return;
+    }
+    std::string why = place.error ? place.error->message() : "no reason is known";
+    terminal.print(label + terminal.styled(Style::red, "failed") + ": " + printable(why));
+    if (place.error && !place.error->hint().empty()) terminal.print("hint: " + place.error->hint());
+}
+
+void print(Terminal& terminal, const config::DatabaseConfig& database, const DatabaseBackup& backup,
+           std::chrono::nanoseconds took) {
+    for (const std::string& warning : backup.outcome.warnings) log_warning("{}", warning);
+    for (const PlaceResult& place : backup.places) print_place(terminal, place);
+    std::string position =
+        backup.position.gtid.empty() ? "" : " at GTID " + printable(backup.position.gtid);
+    if (backup.kind == "base") {
+        const database::BaseManifest& base = backup.outcome.base;
+        uint64_t rows = 0;
+        for (const auto& table : base.tables) rows += table.rows;
+        std::string what = base.method == "logical"
+                               ? fmt::format("{} tables, {} rows", format_count(base.tables.size()),
+                                             format_count(rows))
+                               : "the server's files";
+        terminal.print(
+            fmt::format("{}: {} base{}: {} in {}; commits were held for {:.1f} ms{}",
+                        terminal.styled(Style::bold, printable(database.name)), base.method,
+                        position, what, format_duration(took),
+                        static_cast<double>(backup.outcome.commits_blocked.count()) / 1e6,
+                        backup.why.empty() ? "" : " (" + backup.why + ")"));
+    } else {
+        terminal.print(fmt::format("{}: point{} verified in {}",
+                                   terminal.styled(Style::bold, printable(database.name)), position,
+                                   format_duration(took)));
+    }
+}
+
+void print_json(Terminal& terminal, const config::DatabaseConfig& database,
+                const DatabaseBackup& backup, std::chrono::nanoseconds took) {
+    for (const PlaceResult& place : backup.places) {
+        JsonObject line;
+        line.set("message_type", "summary")
+            .set("source", database.name)
+            .set("place", place.name)
+            .set("kind", backup.kind)
+            .set("method", backup.outcome.base.method)
+            .set("saved", place.state == PlaceResult::State::saved)
+            .set("gtid", backup.position.gtid)
+            .set("data_added", place.stats.bytes_added)
+            .set("data_added_packed", place.stats.bytes_packed)
+            .set("total_duration", std::chrono::duration<double>(took).count());
+        if (place.error) line.set("error", place.error->message());
+        if (place.state == PlaceResult::State::saved)
+            line.set("snapshot_id", place.snapshot.id.hex());
+        terminal.json(line);
+    }
+}
+
+}  // namespace
+
+std::unique_ptr<catalog::Catalog> open_catalog(const config::AppConfig& config) {
+    try {
+        return std::make_unique<catalog::Catalog>(config.app.state_dir);
+    } catch (const Error& error) {
+        log_warning("runs are not recorded: {}", error.message());
+        return nullptr;
+    }
+}
+
+int run_database_backup(Context& context, const config::DatabaseConfig& database,
+                        const BackupDatabaseArguments& arguments, catalog::Catalog* catalog) {
+    const config::AppConfig& config = context.config();
+    auto place_configs = protect::places_of(config, database);
+    auto places =
+        protect::open_places(place_configs, {config.app.state_dir + "/cache", context.stop()});
+    Time started = context.clock().now();
+    auto from = std::chrono::steady_clock::now();
+    Progress progress;
+    try {
+        DatabaseBackup backup;
+        {
+            ProgressDisplay display(context.terminal(), progress, "backup " + database.name);
+            backup = protect::back_up_database(config, database, places, catalog,
+                                               {.method = arguments.method,
+                                                .force_base = arguments.force_base,
+                                                .allow_privileged = arguments.allow_privileged,
+                                                .retry_lock = arguments.retry_lock,
+                                                .progress = &progress,
+                                                .stop = context.stop()});
+        }
+        auto took = std::chrono::steady_clock::now() - from;
+        for (const PlaceResult& place : backup.places) record(catalog, database, started, place);
+        print(context.terminal(), database, backup, took);
+        print_json(context.terminal(), database, backup, took);
+        return backup.exit_code();
+    } catch (const Error& error) {
+        for (const config::PlaceConfig* place : place_configs)
+            record(catalog, database, started, {.name = place->name, .error = error});
+        throw;
+    }
+}
+
+}  // namespace sevenfold::cli

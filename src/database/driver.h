@@ -1,0 +1,162 @@
+// What every kind of database offers to the jobs above. Nothing of a vendor leaks through this
+// header: positions are texts that only the driver understands.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "core/progress.h"
+#include "core/secret.h"
+#include "core/time.h"
+#include "database/base.h"
+#include "database/log_archive.h"
+#include "repository/repository.h"
+#include "repository/tree_writer.h"
+
+namespace sevenfold::database {
+
+// Where a server is and who we are there.
+struct ServerLogin {
+    std::string host;  // empty: the socket
+    uint16_t port = 0;
+    std::string socket;
+    std::string tls = "off";  // off, required, verified
+    std::string tls_ca;
+    std::string user;
+    Secret password;
+};
+
+struct ServerState {
+    std::string version;
+    Position position;        // now; gtid empty: the server writes no log
+    uint64_t data_bytes = 0;  // of tables and indexes, as the server estimates
+    bool privileged = false;  // the account may do everything
+};
+
+struct BaseRequest {
+    std::string method = "logical";               // logical, physical
+    std::vector<std::string> databases, exclude;  // patterns
+    std::string format = "tsv";
+    bool users = true;
+    unsigned threads = 0;
+    Progress* progress = nullptr;
+    std::stop_token stop;
+};
+
+struct BaseOutcome {
+    BaseManifest base;
+    std::chrono::nanoseconds commits_blocked{0};
+    std::vector<std::string> warnings;
+};
+
+// Loading a logical base into a server.
+struct LoadRequest {
+    std::vector<std::string> tables;  // patterns of database.table; empty: all
+    std::map<std::string, std::string> rename;
+    bool users = false;
+    bool verify = true;
+    unsigned threads = 0;
+    Progress* progress = nullptr;
+    std::stop_token stop;
+};
+
+struct LoadOutcome {
+    uint64_t tables = 0, rows = 0, verified_tables = 0;
+    std::vector<std::string> warnings;
+};
+
+// What to replay after a base.
+struct ReplayRequest {
+    Position from;  // of the base
+    struct Until {
+        enum class Kind { end, time, after, before } kind = Kind::end;
+        Time time;
+        std::string transaction;
+    } until;
+    std::vector<std::string> drop;                            // transactions
+    std::map<std::string, std::vector<std::string>> replace;  // transaction -> statements
+    std::string replace_database;                             // the default one of these
+    unsigned threads = 0;
+    std::function<void(uint64_t transactions, uint64_t total)> progress;
+    std::stop_token stop;
+};
+
+struct ReplayOutcome {
+    std::string reached;  // position
+    uint64_t transactions = 0, edited = 0, bytes = 0;
+    std::optional<Time> last;  // when the last of them began
+    double seconds = 0;
+};
+
+// A server that runs on a restored folder, apart from everything: its own socket, no network,
+// nothing inherited that would connect anywhere.
+class Instance {
+  public:
+    virtual ~Instance() = default;  // stops it
+    virtual ServerLogin login() const = 0;
+    virtual void stop() = 0;  // cleanly
+    // Starts it anew so that it goes on when this object and this process go away.
+    struct Detached {
+        int64_t process = 0;
+        std::string socket;
+    };
+    virtual Detached leave_running() = 0;
+};
+
+struct StartOptions {
+    std::string data_dir;
+    uint64_t memory = 256 << 20;  // for its buffers
+    bool writes_log = false;
+    std::string run_dir;  // for socket, pid file and error log; empty: data_dir
+};
+
+class Driver {
+  public:
+    virtual ~Driver() = default;
+
+    virtual ServerState look() = 0;
+    // Whether a position is at or after another; for positions of one history.
+    virtual bool reaches(const std::string& position, const std::string& wanted) const = 0;
+    // Whether the archive leads from one position of a server to a later one without a gap, by file
+    // and offset; costs the heads of a few files. Nothing: it does; else what is missing.
+    virtual std::optional<std::string> missing_between(const LogArchive& archive,
+                                                       const Position& from,
+                                                       const Position& to) const = 0;
+    // Writes a base into the tree, base.json last. Error{timeout}: the schema changed meanwhile,
+    // try again. Nothing of it counts unless it returns.
+    virtual BaseOutcome make_base(const BaseRequest& request, repository::TreeWriter& tree) = 0;
+
+    // Columns of the primary key; all columns when there is none. Throws Error{not_found}.
+    virtual std::vector<std::string> key_columns(const ServerLogin& server,
+                                                 const std::string& table) = 0;
+    // All rows of "database.table", as the data files of a base have them; how many.
+    virtual uint64_t export_table(const ServerLogin& server, const std::string& table,
+                                  const std::string& format,
+                                  const std::function<void(ByteView)>& sink) = 0;
+    virtual LoadOutcome load(const ServerLogin& target, const repository::Repository& repository,
+                             const Id& tree, const LoadRequest& request) = 0;
+    // Makes a folder with a new empty server.
+    virtual void install(const std::string& data_dir) = 0;
+    // Makes what came from a physical base a folder that a server starts on.
+    virtual void prepare(const std::string& data_dir, const BaseManifest& base,
+                         uint64_t memory) = 0;
+    virtual std::unique_ptr<Instance> start(const StartOptions& options) = 0;
+    // The target has exactly what a base at request.from has.
+    virtual ReplayOutcome replay(const ServerLogin& target, const LogArchive& archive,
+                                 const ReplayRequest& request) = 0;
+};
+
+struct DriverOptions {
+    ServerLogin login, physical_login;
+    std::string backup_tool;
+};
+// "mariadb". Throws Error{unsupported}.
+std::unique_ptr<Driver> make_driver(const std::string& name, DriverOptions options);
+
+}  // namespace sevenfold::database

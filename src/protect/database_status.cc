@@ -1,0 +1,99 @@
+#include "protect/database_status.h"
+
+#include <algorithm>
+
+#include "core/parallel.h"
+
+namespace sevenfold::protect {
+namespace {
+
+// Bases that the binlog joins are one interval; points prolong the one of their base.
+std::vector<RecoverableInterval> find_intervals(const database::Driver& driver,
+                                                const std::vector<StoredBase>& bases,
+                                                const std::vector<StoredPoint>& points,
+                                                const database::LogArchive& logs) {
+    std::vector<RecoverableInterval> out;
+    for (size_t i = 0; i < bases.size(); ++i) {
+        const database::BaseManifest& base = bases[i].manifest;
+        bool joined =
+            i > 0 && !driver.missing_between(logs, bases[i - 1].manifest.position, base.position);
+        if (!joined)
+            out.push_back({base.consistent_at, base.consistent_at, base.position.gtid, "", 0, 0});
+        RecoverableInterval& interval = out.back();
+        ++interval.bases;
+        interval.to = std::max(interval.to, base.consistent_at);
+        interval.to_gtid = base.position.gtid;
+        for (const StoredPoint& point : points) {
+            if (point.manifest.base != bases[i].snapshot.id.hex()) continue;
+            ++interval.points;
+            if (point.manifest.time < interval.to) continue;
+            interval.to = point.manifest.time;
+            interval.to_gtid = point.manifest.position.gtid;
+        }
+    }
+    return out;
+}
+
+DatabaseCopy look_at(const config::DatabaseConfig& database, const config::PlaceConfig& place,
+                     const JobPlace& opened, const Time& now) {
+    DatabaseCopy copy{.place = place.name, .domain = place.failure_domain()};
+    copy.error = opened.error;
+    if (!copy.error) {
+        try {
+            auto driver = database::make_driver(database.driver, {});
+            auto bases = stored_bases(*opened.repository, database.name, &copy.damaged);
+            auto points = stored_points(*opened.repository, database.name, &copy.damaged);
+            auto logs = stored_logs(*opened.repository, database.name);
+            copy.intervals = find_intervals(*driver, bases, points, *logs);
+            if (!bases.empty()) {
+                copy.method = bases.back().manifest.method;
+                if (const auto& summary = bases.back().snapshot.summary)
+                    copy.bytes = summary->total_bytes_processed;
+                copy.newest = copy.intervals.back().to;
+                copy.newest_gtid = copy.intervals.back().to_gtid;
+                copy.newest_kind =
+                    *copy.newest == bases.back().manifest.consistent_at ? "base" : "point";
+            }
+        } catch (...) {
+            copy.error = current_error();
+        }
+    }
+    if (copy.error)
+        copy.state = CopyStatus::State::unreachable;
+    else if (!copy.newest)
+        copy.state = CopyStatus::State::missing;
+    else
+        copy.state = now.since(*copy.newest) <= allowed_age(database.every) &&
+                             *copy.newest <= now.plus(std::chrono::minutes(10))
+                         ? CopyStatus::State::good
+                         : CopyStatus::State::late;
+    return copy;
+}
+
+}  // namespace
+
+std::vector<DatabaseStatus> get_database_status(const config::AppConfig& config,
+                                                const std::vector<JobPlace>& places,
+                                                catalog::Catalog* catalog, const Time& now) {
+    std::vector<DatabaseStatus> out;
+    for (const config::DatabaseConfig& database : config.databases) {
+        DatabaseStatus status{.name = database.name, .allowed_age = allowed_age(database.every)};
+        status.copies.resize(database.places.size());
+        parallel_for(database.places.size(), 8, [&](size_t i) {
+            const config::PlaceConfig& place = config.place(database.places[i]);
+            auto number = static_cast<size_t>(&place - config.places.data());
+            status.copies[i] = look_at(database, place, places[number], now);
+        });
+        for (DatabaseCopy& copy : status.copies) {
+            if (copy.state == CopyStatus::State::good) status.good_domains.push_back(copy.domain);
+            auto run =
+                catalog ? catalog->last_run("backup", database.name, copy.place) : std::nullopt;
+            if (run && !run->succeeded) copy.failed_run = std::move(run);
+        }
+        status.holds = distinct(status.good_domains) >= 2;
+        out.push_back(std::move(status));
+    }
+    return out;
+}
+
+}  // namespace sevenfold::protect

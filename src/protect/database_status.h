@@ -1,0 +1,46 @@
+// Rule 2: the data of every database lives in at least two places at once, and can be brought back
+// to a moment that is not older than its schedule allows.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protect/database.h"
+#include "protect/status.h"
+
+namespace sevenfold::protect {
+
+// From `from` on any transaction can be restored, up to `to`.
+struct RecoverableInterval {
+    Time from, to;
+    std::string from_gtid, to_gtid;
+    size_t bases = 0, points = 0;
+};
+
+struct DatabaseCopy {
+    std::string place, domain;
+    CopyStatus::State state = CopyStatus::State::missing;
+    std::optional<Time> newest;  // moment that is proven recoverable
+    std::string newest_gtid, newest_kind, method;
+    std::vector<RecoverableInterval> intervals;  // oldest first
+    uint64_t bytes = 0;                          // of the newest base
+    std::vector<Error> damaged;
+    std::optional<Error> error;
+    std::optional<catalog::RunRecord> failed_run;
+};
+
+struct DatabaseStatus {
+    std::string name;
+    std::chrono::nanoseconds allowed_age{};
+    std::vector<DatabaseCopy> copies;
+    std::vector<std::string> good_domains;
+    bool holds = false;
+};
+
+// `places` are those of the configuration, in its order.
+std::vector<DatabaseStatus> get_database_status(const config::AppConfig& config,
+                                                const std::vector<JobPlace>& places,
+                                                catalog::Catalog* catalog, const Time& now);
+
+}  // namespace sevenfold::protect
