@@ -169,6 +169,7 @@ class Backup {
         result_.files = tree_.file_count() - files;
         result_.bytes = tree_.byte_count() - bytes;
         read_infos();
+        check_tables();
         base.ended = Clock::system().now();
         if (sink_.has_links())
             result_.warnings.push_back(
@@ -251,6 +252,16 @@ class Backup {
             result_.warnings.emplace_back(
                 "the server writes no binlog: nothing can be replayed on top of this base");
         }
+    }
+
+    void check_tables() {
+        std::vector<std::string> lost = sink_.tables_without_files();
+        if (lost.empty()) return;
+        throw Error(ErrorKind::timeout,
+                    fmt::format("mariadb-backup left out the rows of {} and {} more tables that "
+                                "changed meanwhile",
+                                printable(lost[0]), lost.size() - 1),
+                    "Run it again when no migration is running.");
     }
 
     const PhysicalOptions& options_;
