@@ -49,6 +49,7 @@ void Receiver::tick(bool force) {
 }
 
 void Receiver::assess() {
+    watch_->want_canary(false);
     if (!connected_) return set_protection(Protection::broken, broken_reason_);
     if (log_ && log_->fresh())
         return set_protection(Protection::broken, "waiting for the server's first event");
@@ -72,9 +73,10 @@ void Receiver::assess() {
     if (!look.status->enabled)
         return set_protection(Protection::degraded,
                               "rpl_semi_sync_master_enabled is OFF at the server");
+    bool proven = acked_ && baseline_ && look.status->yes_tx > baseline_->yes_tx;
+    watch_->want_canary(!look.status->on || !proven);
     if (!look.status->on)
         return set_protection(Protection::degraded, "the server does not wait for the receiver");
-    bool proven = acked_ && baseline_ && look.status->yes_tx > baseline_->yes_tx;
     if (!proven)
         return set_protection(Protection::degraded, "no commit has waited for the receiver yet");
     set_protection(Protection::armed, "");

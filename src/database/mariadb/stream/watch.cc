@@ -64,6 +64,11 @@ void Watch::set_receiving(bool receiving) {
     changed_.notify_all();
 }
 
+void Watch::want_canary(bool wanted) {
+    std::lock_guard lock(mutex_);
+    canary_ = wanted;
+}
+
 void Watch::release_canary(sql::MariadbConnection& connection) {
     try {
         connection.execute(options_.canary);
@@ -84,17 +89,18 @@ void Watch::run(const std::stop_token& stop) {
     options.program = "sevenfold watch";
     while (!stop.stop_requested()) {
         std::optional<SemiSyncStatus> status;
-        bool receiving;
+        bool receiving, canary;
         {
             std::lock_guard lock(mutex_);
             receiving = receiving_;
+            canary = canary_ && !options_.canary.empty();
             hurry_ = false;
         }
         try {
             if (receiving) {
                 if (!connection) connection = std::make_unique<sql::MariadbConnection>(options);
                 status = read_semi_sync(*connection);
-                if (status->enabled && !status->on && !options_.canary.empty()) {
+                if (status->enabled && canary) {
                     release_canary(*connection);
                     status = read_semi_sync(*connection);
                 }

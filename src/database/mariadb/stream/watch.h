@@ -28,8 +28,8 @@ SemiSyncStatus read_semi_sync(sql::MariadbConnection& connection);
 struct WatchOptions {
     sql::MariadbOptions connection;
     std::chrono::milliseconds every{1000};
-    // A small transaction made whenever commits do not wait though they could, so that the server
-    // trusts the receiver again before production has to try. Empty: none.
+    // A small transaction that is made until the server has let one wait, so that it trusts the
+    // receiver again before production has to try. Empty: none.
     std::string canary;
 };
 // Into table sevenfold.canary (id INT PRIMARY KEY, at DATETIME(6)); needs INSERT and UPDATE there.
@@ -47,8 +47,9 @@ class Watch {
     Look look() const;
     // Looks again at once.
     void hurry();
-    // The receiver stands: canaries make sense.
-    void set_receiving(bool receiving);
+    void set_receiving(bool receiving);  // else nobody looks
+    // Only a commit that waits is missing to be armed: canaries make sense.
+    void want_canary(bool wanted);
 
   private:
     void run(const std::stop_token& stop);
@@ -58,7 +59,7 @@ class Watch {
     mutable std::mutex mutex_;
     std::condition_variable_any changed_;
     Look look_;
-    bool receiving_ = false, hurry_ = false, complained_ = false;
+    bool receiving_ = false, canary_ = false, hurry_ = false, complained_ = false;
     std::jthread thread_;
 };
 
