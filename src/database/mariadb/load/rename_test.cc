@@ -23,6 +23,7 @@ TEST(RenameDatabasesTest, NamesBeforeADotAndNothingElse) {
     };
     for (const auto& [statement, expected] : cases)
         EXPECT_EQ(rename_databases(statement, names), expected);
+    EXPECT_EQ(rename_databases("\"a\".x, \"a\"\"\".x", names, true), "`b``c`.x, \"a\"\"\".x");
 }
 
 }  // namespace
