@@ -158,6 +158,7 @@ MariadbConnection::MariadbConnection(const MariadbOptions& options) : options_(o
         if (!connected) throw_last_error("connect to " + options.display());
         execute(
             "SET SESSION time_zone='+00:00', sql_mode='NO_AUTO_VALUE_ON_ZERO', "
+            "sql_select_limit=18446744073709551615, "
             "net_write_timeout=3600, net_read_timeout=3600, wait_timeout=28800");
     } catch (...) {
         mysql_close(handle_);

@@ -113,8 +113,9 @@ class Dumper {
         base.server_host = control.value("SELECT @@hostname").value_or("");
         base.server_id = std::strtoull(
             control.value("SELECT @@global.server_id").value_or("0").c_str(), nullptr, 10);
-        for (const char* name : {"lower_case_table_names", "character_set_server",
-                                 "collation_server", "innodb_page_size", "sql_mode"})
+        for (const char* name :
+             {"lower_case_table_names", "character_set_server", "collation_server",
+              "innodb_page_size", "sql_mode", "max_allowed_packet"})
             base.server_variables[name] =
                 control.value(fmt::format("SELECT @@global.{}", name)).value_or("");
         base.objects["table"] = schema.tables.size();

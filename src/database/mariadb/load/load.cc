@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <cstring>
 #include <mutex>
 
 #include "core/parallel.h"
@@ -70,7 +71,7 @@ class Loader {
         prepare_session(control, options_);
         result_.warnings = server_differences(control, base_);
         make_databases(control);
-        if (options_.users) run_file(control, "15-accounts.sql", true);
+        if (options_.users) make_accounts(control);
         make_sequences(control);
         make_tables(control);
         load_rows();
@@ -106,23 +107,47 @@ class Loader {
     // an account that exists already, a right that the server does not know, or a view of what is
     // not there is noted.
     void run_file(MariadbConnection& session, const std::string& path, bool lenient = false) {
-        bool wanted = true;
+        bool wanted = true, ansi_quotes = false;
         for (const std::string& statement : files_.statements(path)) {
             check_stop();
+            if (statement.starts_with("SET SESSION sql_mode="))
+                ansi_quotes = statement.find("ANSI_QUOTES") != statement.npos;
             constexpr std::string_view kUse = "USE `";
             if (statement.starts_with(kUse)) {
                 size_t at = kUse.size() - 1;
                 wanted = chosen_database(read_quoted(statement, at));
             }
-            if (!wanted) continue;
+            if (!wanted || is_for_others(statement)) continue;
             try {
-                session.execute(rename_databases(statement, options_.rename));
+                session.execute(rename_databases(statement, options_.rename, ansi_quotes));
             } catch (const sql::ServerError& error) {
                 if (!lenient) throw error.with_context(path);
                 warn(error.message());
             }
         }
         prepare_session(session, options_);  // what the file set
+    }
+
+    // Accounts that are there already stay as they are, with the rights that they have.
+    void make_accounts(MariadbConnection& control) {
+        for (const sql::Row& row : control.query("SELECT user, host, is_role FROM mysql.user"))
+            if (*row[0] != "PUBLIC")
+                old_accounts_.push_back(quote_name(*row[0]) +
+                                        (*row[2] == "Y" ? "" : "@" + quote_name(*row[1])));
+        run_file(control, "15-accounts.sql", true);
+    }
+    bool is_for_others(const std::string& statement) const {
+        if (!statement.starts_with("GRANT ") && !statement.starts_with("SET DEFAULT ROLE "))
+            return false;
+        return std::ranges::any_of(old_accounts_, [&](const std::string& account) {
+            for (const char* word : {" TO ", " FOR "}) {
+                size_t at = statement.rfind(word + account);
+                size_t end = at + strlen(word) + account.size();
+                if (at != statement.npos && (end == statement.size() || statement[end] == ' '))
+                    return true;
+            }
+            return false;
+        });
     }
 
     void make_databases(MariadbConnection& control) {
@@ -409,7 +434,8 @@ class Loader {
     const BaseReader files_;
     std::vector<const TableContent*> tables_;
     std::vector<SplitTable> split_;
-    std::mutex mutex_;  // guards result_ while sessions run
+    std::vector<std::string> old_accounts_;  // as they stand in GRANT
+    std::mutex mutex_;                       // guards result_ while sessions run
     LoadResult result_;
 };
 

@@ -6,13 +6,14 @@
 
 namespace sevenfold::database::mariadb {
 
-// The name in backticks at `at`; moves `at` behind it.
+// The name in backticks (or other quotes, which are doubled within) at `at`; moves `at` behind it.
 inline std::string read_quoted(std::string_view text, size_t& at) {
+    const char quote = text[at];
     std::string out;
     for (++at; at < text.size(); ++at) {
-        if (text[at] == '`') {
+        if (text[at] == quote) {
             ++at;
-            if (at >= text.size() || text[at] != '`') return out;
+            if (at >= text.size() || text[at] != quote) return out;
         }
         out += text[at];
     }

@@ -48,7 +48,8 @@ std::string with_escapes(const std::string& name) {
 
 class Renamer {
   public:
-    Renamer(std::string_view text, const DatabaseNames& names) : text_(text), names_(names) {
+    Renamer(std::string_view text, const DatabaseNames& names, bool ansi_quotes)
+        : text_(text), names_(names), ansi_quotes_(ansi_quotes) {
         grant_ = text.starts_with("GRANT ");
     }
 
@@ -58,9 +59,9 @@ class Renamer {
             size_t comment = skip_comment(text_, at_);
             if (comment != at_) {
                 copy_to(comment);
-            } else if (c == '\'' || c == '"') {
+            } else if (c == '\'' || (c == '"' && !ansi_quotes_)) {
                 copy_to(skip_text(text_, at_));
-            } else if (c == '`' || is_name_byte(c)) {
+            } else if (c == '`' || c == '"' || is_name_byte(c)) {
                 name();
             } else {
                 after_dot_ = c == '.';
@@ -78,7 +79,7 @@ class Renamer {
 
     void name() {
         size_t end = at_;
-        bool quoted = text_[at_] == '`';
+        bool quoted = !is_name_byte(text_[at_]);
         std::string word;
         if (quoted) {
             word = read_quoted(text_, end);
@@ -101,6 +102,7 @@ class Renamer {
 
     const std::string_view text_;
     const DatabaseNames& names_;
+    const bool ansi_quotes_;
     bool grant_ = false, after_dot_ = false;
     size_t at_ = 0;
     std::string out_;
@@ -108,7 +110,8 @@ class Renamer {
 
 }  // namespace
 
-std::string rename_databases(const std::string& statement, const DatabaseNames& names) {
+std::string rename_databases(const std::string& statement, const DatabaseNames& names,
+                             bool ansi_quotes) {
     if (names.empty()) return statement;
     for (std::string_view verb : {"USE ", "CREATE DATABASE ", "ALTER DATABASE "}) {
         if (!statement.starts_with(verb) || statement.size() <= verb.size()) continue;
@@ -118,7 +121,7 @@ std::string rename_databases(const std::string& statement, const DatabaseNames& 
         if (found == names.end()) return statement;
         return std::string(verb) + sql::quote_name(found->second) + statement.substr(at);
     }
-    return Renamer(statement, names).run();
+    return Renamer(statement, names, ansi_quotes).run();
 }
 
 }  // namespace sevenfold::database::mariadb

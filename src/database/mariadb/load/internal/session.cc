@@ -65,6 +65,13 @@ std::vector<std::string> server_differences(sql::MariadbConnection& server,
     if (then != base.server_variables.end() && then->second != now)
         out.push_back(fmt::format("lower_case_table_names is {} and was {}: names may be different",
                                   now, then->second));
+    auto packet = [](const std::string& text) { return std::strtoull(text.c_str(), nullptr, 10); };
+    then = base.server_variables.find("max_allowed_packet");
+    now = server.value("SELECT @@global.max_allowed_packet").value_or("0");
+    if (then != base.server_variables.end() && base.data_format == "sql" &&
+        packet(now) < packet(then->second))
+        out.push_back(fmt::format("max_allowed_packet is {} and was {}: large values may not load",
+                                  now, then->second));
     return out;
 }
 
