@@ -196,11 +196,12 @@ class Driver {
                                   const std::function<void(ByteView)>& sink) = 0;
     virtual LoadOutcome load(const ServerLogin& target, const repository::Repository& repository,
                              const Id& tree, const LoadRequest& request) = 0;
-    // Makes a folder with a new empty server.
-    virtual void install(const std::string& data_dir) = 0;
+    // Makes a folder with a new empty server. `as_us`: it belongs to the user who runs this, not to
+    // the one whom servers usually run as; for folders of our own, which others cannot reach.
+    virtual void install(const std::string& data_dir, bool as_us) = 0;
     // Makes what came from a physical base a folder that a server starts on.
-    virtual void prepare(const std::string& data_dir, const BaseManifest& base,
-                         uint64_t memory) = 0;
+    virtual void prepare(const std::string& data_dir, const BaseManifest& base, uint64_t memory,
+                         bool as_us) = 0;
     virtual std::unique_ptr<Instance> start(const StartOptions& options) = 0;
     virtual std::unique_ptr<LogReceiver> receive(const StreamRequest& request,
                                                  const StreamCallbacks& callbacks) = 0;

@@ -156,14 +156,15 @@ class Restorer {
 
     std::unique_ptr<database::Instance> into_folder(const std::string& folder, bool leave) {
         check_empty_folder(folder);
+        const bool ours = folder.starts_with(config_.app.state_dir + "/");
         if (result_.method == "physical") {
             step("copying the base's files");
             copy_files(folder);
             step("preparing them");
-            driver_->prepare(folder, choice_.base.manifest, options_.memory);
+            driver_->prepare(folder, choice_.base.manifest, options_.memory, ours);
         } else {
             step("making an empty server");
-            driver_->install(folder);
+            driver_->install(folder, ours);
         }
         auto instance =
             driver_->start({.data_dir = folder, .memory = options_.memory, .run_dir = run_dir_});

@@ -1,4 +1,5 @@
 """A database in two places: bases, what they hold, and what goes wrong."""
+import os
 import unittest
 
 import app
@@ -39,6 +40,45 @@ class DatabaseTest(program.Case):
             self.assertEqual(target.checksums("shop"), self.server.checksums("shop"))
             self.assertEqual(target.sql("SELECT COUNT(*) FROM shop.dear"),
                              self.server.sql("SELECT COUNT(*) FROM shop.dear"))
+
+    def test_a_physical_base_becomes_a_data_folder(self):
+        self.server.sql("GRANT RELOAD, PROCESS, BINLOG MONITOR, LOCK TABLES ON *.* TO "
+                        "backup@localhost")
+        for line in self.app("--json", "backup", "main", "--method", "physical").json():
+            self.assertEqual((line["kind"], line["method"], line["saved"]),
+                             ("base", "physical", True))
+            self.assertEqual(line["gtid"], self.server.gtid())
+        self.app("--json", "db", "restore", "--data-dir", self.path("new"), "--place", "far")
+        restored = mariadb.Mariadb(self, "restored", data_dir=self.path("new"))
+        self.assertEqual(restored.checksums("shop"), self.server.checksums("shop"))
+        again = self.app("db", "restore", "--data-dir", self.path("new"), code=1)
+        self.assertFailsWell(again, 1, "is not empty")
+
+    def test_a_narrow_account_is_asked_for(self):
+        self.app.edit('user = "backup"', 'user = "root"')
+        refused = self.app("backup", "main", code=1)
+        self.assertFailsWell(refused, 1, "may change data", "db grants")
+        self.app("backup", "main", "--allow-privileged")
+        self.app.edit('user = "root"', 'user = "backup"')
+        self.server.sql("REVOKE TRIGGER ON *.* FROM backup@localhost")
+        refused = self.app("backup", "main", code=1)
+        self.assertFailsWell(refused, 1, "TRIGGER")
+
+    def test_printed_grants_are_what_it_needs(self):
+        for statement in self.app("--json", "db", "grants", "--feature", "dump").json():
+            self.server.sql(statement["sql"].replace("CHANGE-ME", "s3cret"))
+        self.app.edit('user = "backup"', 'user = "sevenfold_dump"\npassword_file = "secrets/db"')
+        self.write(self.path("app", "secrets", "db"), "s3cret\n")
+        os.chmod(self.path("app", "secrets", "db"), 0o600)
+        self.assertSays(self.app("db", "grants", "--test", "--feature", "dump"),
+                        "has what it needs and no more")
+        self.app("backup", "main")
+
+    def test_the_server_is_gone(self):
+        self.server.stop()
+        self.assertFailsWell(self.app("backup", "main", code=1), 1, "connect to socket", "running")
+        self.server.start()
+        self.app("backup", "main")
 
 
 if __name__ == "__main__":

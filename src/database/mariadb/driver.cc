@@ -1,6 +1,7 @@
 #include "database/mariadb/driver.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "core/log.h"
 
@@ -17,6 +18,7 @@
 #include "database/mariadb/server/scratch_server.h"
 #include "database/mariadb/stream/check.h"
 #include "database/mariadb/stream_driver.h"
+#include "os/user_names.h"
 
 namespace sevenfold::database {
 
@@ -172,11 +174,16 @@ class MariadbDriver : public Driver {
         return {loaded.tables, loaded.rows, loaded.verified_tables, std::move(loaded.warnings)};
     }
 
-    void install(const std::string& data_dir) override { install_data_dir({.data_dir = data_dir}); }
+    void install(const std::string& data_dir, bool as_us) override {
+        install_data_dir({.data_dir = data_dir, .user = owner(as_us)});
+    }
 
-    void prepare(const std::string& data_dir, const BaseManifest&, uint64_t memory) override {
-        PrepareReport report = mariadb::prepare(
-            {.data_dir = data_dir, .tool = options_.backup_tool, .memory = memory});
+    void prepare(const std::string& data_dir, const BaseManifest&, uint64_t memory,
+                 bool as_us) override {
+        PrepareReport report = mariadb::prepare({.data_dir = data_dir,
+                                                 .tool = options_.backup_tool,
+                                                 .memory = memory,
+                                                 .user = owner(as_us)});
         for (const std::string& table : report.moved_tables)
             log_warning("table {} lay in a folder of its own; it is in the data folder now", table);
     }
@@ -243,6 +250,10 @@ class MariadbDriver : public Driver {
     }
 
   private:
+    static std::string owner(bool as_us) {
+        return as_us ? os::UserNames().user_name(geteuid()) : std::string();
+    }
+
     static TableInfo describe(sql::MariadbConnection& connection, const std::string& table) {
         size_t dot = table.find('.');
         if (dot == table.npos)

@@ -124,7 +124,13 @@ class MariadbTimeline : public database::Timeline {
                                   {.leave_out_cascades = leave_out_cascades});
         if (apply) {
             sql::MariadbConnection writer(connection_options(server));
-            apply_undo(writer, plan);
+            try {
+                apply_undo(writer, plan);
+            } catch (const sql::ServerError& error) {
+                throw error.with_hint(
+                    "Nothing was changed: the rows are no longer as the transaction left them, or "
+                    "the account may not write.");
+            }
         }
         return {render(plan), plan.statements.size(), plan.notes};
     }

@@ -1,0 +1,127 @@
+"""The stream, the timeline, and back to any transaction: a bad DELETE, and every way out of it."""
+import os
+import unittest
+
+import app
+import mariadb
+import program
+
+from test_database import SHOP
+
+SEMI_SYNC = ["--rpl-semi-sync-master-enabled=1", "--rpl-semi-sync-master-wait-point=AFTER_SYNC"]
+STREAM = ['stream = true', 'stream_user = "streamer"', 'stream_second = "far"', 'seal = "1s"',
+          'method = "logical"', 'base = "1d"']
+
+
+class BackInTimeTest(program.Case):
+    def setUp(self):
+        super().setUp()
+        self.server = mariadb.Mariadb(self, "mariadb", *SEMI_SYNC)
+        self.server.sql(SHOP)
+        self.server.sql("CREATE USER streamer@localhost; "
+                        "GRANT REPLICATION SLAVE ON *.* TO streamer@localhost")
+        self.app = app.App(self)
+        self.app.add_database(self.server, *STREAM)
+
+    def start_stream(self):
+        """Running, and the server waits for its word."""
+        stream = self.app.start("--json", "stream", "run")
+        self.addCleanup(stream.stop)
+        program.wait_for(lambda: self.server.sql("SHOW STATUS LIKE 'Rpl_semi_sync_master_clients'")
+                         .endswith("\t1"), "the stream to connect")
+        return stream
+
+    def transaction(self, sql):
+        """Its GTID."""
+        return self.server.sql(f"{sql}; SELECT @@last_gtid").splitlines()[-1]
+
+    def restored(self, name, *arguments):
+        """The server on a new data folder, restored with these arguments."""
+        folder = self.path(name)
+        line = self.app("--json", "db", "restore", "--data-dir", folder, *arguments).json()[-1]
+        server = mariadb.Mariadb(self, name + "-server", "--skip-log-bin", data_dir=folder)
+        return server, line
+
+    def test_a_bad_delete(self):
+        stream = self.start_stream()
+        self.assertEqual({line["kind"] for line in
+                          self.app("--json", "backup", "main").json()}, {"base"})
+        self.server.sql("INSERT INTO shop.customer (name) VALUES ('late')")
+        before = self.server.checksums("shop")
+        bad = self.transaction("DELETE FROM shop.customer WHERE id <= 100")
+        self.server.sql("INSERT INTO shop.item (customer, price) VALUES (200, 1), (201, 2)")
+        after = self.server.checksums("shop")
+
+        # An hourly point costs almost nothing, and says that all of it is at both places.
+        for line in self.app("--json", "backup", "main").json():
+            self.assertEqual((line["kind"], line["saved"]), ("point", True))
+            self.assertEqual(line["gtid"], self.server.gtid())
+            self.assertLess(line["data_added"], 10000)
+        self.assertSays(self.app("status", code=20), "rule 2 holds", "any transaction from")
+
+        # Found: by what it did.
+        found = self.app("--json", "db", "timeline", "--delete", "--rows", "50").json()
+        self.assertEqual([line["gtid"] for line in found], [bad])
+        self.assertEqual(found[0]["tables"], [{"name": "shop.customer", "inserted": 0,
+                                               "updated": 0, "deleted": 100}])
+        self.assertIn("DELETE FROM shop.customer", found[0]["text"])
+        rows = [line for line in self.app("--json", "db", "show", bad).json()
+                if line["type"] == "change"]
+        self.assertEqual(len(rows), 100)
+        self.assertEqual(rows[0]["values"]["name"], {"before": "name 1"})
+
+        # To just before it; to the end without it; and to the end.
+        server, line = self.restored("before", "--before", bad)
+        self.assertEqual(server.checksums("shop"), before)
+        server.stop()
+        server, line = self.restored("skipped", "--skip", bad)
+        self.assertEqual(line["gtid"], self.server.gtid())
+        self.assertEqual(server.sql("SELECT COUNT(*) FROM shop.customer"), "501")
+        self.assertEqual(server.sql("SELECT COUNT(*) FROM shop.item"), "3002")
+        server.stop()
+        server, line = self.restored("end", "--place", "far")
+        self.assertEqual(server.checksums("shop"), after)
+        server.stop()
+
+        # Beside the present tables, under another name.
+        self.app("db", "restore", "--before", bad, "--as", "shop=shop_then", "--server",
+                 self.server.socket, "--server-user", "root")
+        self.assertEqual(self.server.sql("SELECT COUNT(*) FROM shop_then.customer"), "501")
+
+        # Taken back in place: what the foreign key took away comes back, too.
+        script = self.app("db", "undo", bad)
+        self.assertSays(script, "INSERT INTO `shop`.`customer`", "INSERT INTO `shop`.`item`")
+        self.assertEqual(self.server.sql("SELECT COUNT(*) FROM shop.customer"), "401")
+        self.app("db", "undo", bad, "--apply", "--user", "root")
+        self.assertEqual(self.server.sql("SELECT COUNT(*) FROM shop.customer"), "501")
+        self.assertEqual(self.server.sql("SELECT COUNT(*) FROM shop.item"), "3002")
+        self.assertFailsWell(self.app("db", "undo", bad, "--apply", "--user", "root", code=1), 1,
+                             "Duplicate entry")
+        self.assertEqual(self.server.sql("SELECT COUNT(*) FROM shop.customer"), "501")
+
+        exported = self.path("customer.tsv")
+        self.app("db", "export", "shop.customer", "--at", bad, "-o", exported)
+        with open(exported, encoding="utf-8") as file:
+            self.assertEqual(len(file.readlines()), 401)
+        stream.send(2)
+        self.assertEqual(stream.finish().code, 0)
+        self.app.restic("near")("check")
+
+    def test_diff_of_two_moments(self):
+        self.start_stream()
+        self.app("backup", "main")
+        first = self.transaction("INSERT INTO shop.customer (id, name) VALUES (1000, 'a')")
+        self.server.sql("UPDATE shop.customer SET name='b' WHERE id=1000")
+        self.server.sql("UPDATE shop.customer SET name='x' WHERE id=7")
+        self.server.sql("DELETE FROM shop.customer WHERE id=8")
+        last = self.transaction("UPDATE shop.customer SET name='c' WHERE id=1000")
+        self.app("backup", "main")  # waits for the stream
+        rows = {line["key"][0]: line["values"] for line in
+                self.app("--json", "db", "diff", "shop.customer", first, last).json()}
+        self.assertEqual(rows, {"1000": {"name": {"before": "a", "after": "c"}},
+                                "7": {"name": {"before": "name 7", "after": "x"}},
+                                "8": {"id": {"before": "8"}, "name": {"before": "name 8"}}})
+
+
+if __name__ == "__main__":
+    unittest.main()
