@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <semaphore>
 #include <set>
 #include <thread>
 
@@ -129,6 +130,7 @@ TEST(DumpChangesTest, ASchemaThatChangesGivesAWholeDumpOrAnError) {
     run_all(server, {"CREATE DATABASE d", "CREATE TABLE d.keep (a INT PRIMARY KEY, b CHAR(100))",
                      "INSERT INTO d.keep SELECT seq, 'x' FROM seq_1_to_20000"});
     std::atomic<bool> stop{false};
+    std::counting_semaphore<1000> breath{0};
     std::jthread migrations([&] {
         auto session = server.connect("d");
         for (int i = 0; !stop; ++i) {
@@ -138,12 +140,13 @@ TEST(DumpChangesTest, ASchemaThatChangesGivesAWholeDumpOrAnError) {
             session->execute("ALTER TABLE keep COMMENT 'x" + std::to_string(i) + "'");
             session->execute("TRUNCATE TABLE extra");
             session->execute("DROP TABLE extra");
-            // Long enough, now and then, for a dump to come between.
-            std::this_thread::sleep_for(std::chrono::milliseconds(i % 6 * 200));
+            // Now and then a dump comes between.
+            if (i % 3 == 0) breath.acquire();
         }
     });
     int whole = 0;
     for (int i = 0; i < 6; ++i) {
+        breath.release();
         MemoryRepo repo;
         DumpResult made;
         try {
@@ -161,6 +164,7 @@ TEST(DumpChangesTest, ASchemaThatChangesGivesAWholeDumpOrAnError) {
         }
     }
     stop = true;
+    breath.release();
     migrations.join();
     EXPECT_GT(whole, 0);
 }

@@ -92,6 +92,11 @@ TEST(LoadOneTableTest, UnderAnotherNameBesideTheOriginal) {
     EXPECT_EQ(connection->query("CHECKSUM TABLE nasty_then.types")[0][1],
               connection->query("CHECKSUM TABLE nasty.types")[0][1]);
     storage::expect_error(ErrorKind::exists, [&] { load(options, *repository, tree); });
+    // A sequence that gives a default comes along.
+    options = {.login = server.login(), .tables = {"nasty.select"}, .rename = {{"nasty", "third"}}};
+    load(options, *repository, tree);
+    connection->execute("INSERT INTO third.`select` (`from`) VALUES (9)");
+    EXPECT_EQ(connection->query("SHOW TABLES FROM third").size(), 2u);
     options.tables = {"nasty.nothing"};
     storage::expect_error(ErrorKind::not_found, [&] { load(options, *repository, tree); });
 }
@@ -113,9 +118,13 @@ TEST(DumpTest, ManyPiecesTakeEveryRowOnce) {
     auto connection = server.connect();
     connection->execute("CREATE DATABASE d");
     connection->execute("USE d");
-    connection->execute("CREATE TABLE d.n (id BIGINT PRIMARY KEY, v CHAR(200))");
+    connection->execute("SET foreign_key_checks=0");
     connection->execute(
-        "INSERT INTO d.n SELECT CAST(seq AS SIGNED) * 3 - 6000, REPEAT('x', 200) FROM "
+        "CREATE TABLE d.n (id BIGINT PRIMARY KEY, v CHAR(200), w INT DEFAULT (id + 1), g INT AS (w "
+        "MOD 10) VIRTUAL, KEY (v), UNIQUE KEY u (w, v(10)), KEY (g), FULLTEXT KEY (v), FOREIGN KEY "
+        "(id) REFERENCES d.n (id)) ENGINE=InnoDB");
+    connection->execute(
+        "INSERT INTO d.n (id, v) SELECT CAST(seq AS SIGNED) * 3 - 6000, REPEAT('x', 200) FROM "
         "seq_1_to_5000");
     connection->execute("CREATE TABLE d.h (id CHAR(32) PRIMARY KEY, v CHAR(200))");
     connection->execute("INSERT INTO d.h SELECT MD5(seq), REPEAT('y', 200) FROM seq_1_to_5000");
@@ -133,6 +142,10 @@ TEST(DumpTest, ManyPiecesTakeEveryRowOnce) {
     EXPECT_EQ(made.base.tables[1].rows, 5000u);
     auto repository = repo.open();
     EXPECT_EQ(load({.login = target.login(), .threads = 3}, *repository, tree).rows, 10003u);
+    EXPECT_EQ(target.connect("d")->value("SELECT COUNT(*) FROM n USE INDEX (u) WHERE w > 0"),
+              connection->value("SELECT COUNT(*) FROM n USE INDEX (u) WHERE w > 0"));
+    EXPECT_EQ(target.connect()->query("SHOW CREATE TABLE d.n").at(0).at(1)->size(),
+              connection->query("SHOW CREATE TABLE d.n").at(0).at(1)->size());
 }
 
 TEST(DumpTest, WritersDoNotDisturbTheMoment) {
@@ -205,6 +218,7 @@ TEST(DumpTest, AMissingRightIsAnErrorAndNeverASmallerDump) {
     DumpResult made;
     store_dump(repo, {.login = server.login("backup")}, &made);  // one session, as RELOAD lacks
     EXPECT_EQ(made.warnings.size(), 1u);
+    EXPECT_EQ(made.base.position.gtid, root->value("SELECT @@gtid_binlog_pos"));
     root->execute("GRANT RELOAD ON *.* TO backup@localhost");
     store_dump(repo, {.login = server.login("backup")}, &made);
     EXPECT_EQ(made.warnings.size(), 0u);
