@@ -224,6 +224,18 @@ const std::vector<std::string> kPrograms = {
     "START, e BIGINT UNSIGNED GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (s, e)) WITH "
     "SYSTEM VERSIONING",
     "INSERT INTO p.by_transaction (a) VALUES (1), (2)", "DELETE FROM p.by_transaction WHERE a=2",
+    "CREATE TABLE p.own_period (a INT PRIMARY KEY, b INT WITHOUT SYSTEM VERSIONING, s TIMESTAMP(6) "
+    "GENERATED ALWAYS AS ROW START, e TIMESTAMP(6) GENERATED ALWAYS AS ROW END, PERIOD FOR "
+    "SYSTEM_TIME (s, e)) WITH SYSTEM VERSIONING",
+    "INSERT INTO p.own_period (a, b) VALUES (1, 1), (2, 2)",
+    "UPDATE p.own_period SET a=3 WHERE a=1",
+    "CREATE TABLE p.old_parts (a INT PRIMARY KEY) WITH SYSTEM VERSIONING PARTITION BY SYSTEM_TIME "
+    "LIMIT 2 (PARTITION h1 HISTORY, PARTITION h2 HISTORY, PARTITION c CURRENT)",
+    "INSERT INTO p.old_parts VALUES (1), (2), (3), (4)", "DELETE FROM p.old_parts WHERE a < 3",
+    "DELETE FROM p.old_parts WHERE a = 3",
+    "CREATE TABLE p.checked (a INT CHECK (a > 0), b INT, CONSTRAINT both_ CHECK (a < b))",
+    "SET check_constraint_checks=0", "INSERT INTO p.checked VALUES (-1, -2)",
+    "SET check_constraint_checks=1",
     "CREATE TABLE p.booked (a INT, f DATE, u DATE, PERIOD FOR stay (f, u), UNIQUE (a, stay WITHOUT "
     "OVERLAPS))",
     "INSERT INTO p.booked VALUES (1, '2020-01-01', '2020-02-01')",
@@ -287,6 +299,10 @@ TEST(DumpProgramsTest, ProgramsAndViewsComeBackWithoutTheirDefiners) {
     EXPECT_EQ(now->value("SELECT COUNT(*) FROM both_m"), "2");
     EXPECT_EQ(now->value("SELECT NEXTVAL(down)"), then->value("SELECT -1001"));
     EXPECT_THROW(now->value("SELECT NEXTVAL(used_up)"), Error);
+    for (const char* table : {"own_period", "old_parts"}) {
+        std::string all = fmt::format("SELECT * FROM {} FOR SYSTEM_TIME ALL ORDER BY 1", table);
+        EXPECT_EQ(now->query(all), then->query(all)) << table;
+    }
     EXPECT_EQ(now->query("SELECT * FROM a_first"), then->query("SELECT * FROM a_first"));
 }
 
