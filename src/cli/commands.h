@@ -19,7 +19,14 @@ void add_status(CommandTree& tree);
 void add_snapshots(CommandTree& tree);
 void add_restore(CommandTree& tree);
 void add_db(CommandTree& tree);  // databases in time
+void add_db_timeline(CommandTree& db);
+void add_db_show(CommandTree& db);
 void add_db_restore(CommandTree& db);
+void add_db_undo(CommandTree& db);
+void add_db_diff(CommandTree& db);
+void add_db_export(CommandTree& db);
+void add_db_grants(CommandTree& db);
+void add_stream(CommandTree& tree);      // the binlog receiver
 void add_completion(CommandTree& tree);  // completion, manpage
 
 // repo: commands on one repository without a configuration.

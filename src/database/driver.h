@@ -14,10 +14,12 @@
 #include "core/progress.h"
 #include "core/secret.h"
 #include "core/time.h"
+#include "crypto/cipher.h"
 #include "database/base.h"
 #include "database/log_archive.h"
 #include "repository/repository.h"
 #include "repository/tree_writer.h"
+#include "storage/open.h"
 
 namespace sevenfold::database {
 
@@ -101,8 +103,12 @@ class Instance {
     virtual ~Instance() = default;  // stops it
     virtual ServerLogin login() const = 0;
     virtual void stop() = 0;  // cleanly
-    // Leaves it running when this object and this process go away; its process id.
-    virtual int64_t leave_running() = 0;
+    // Starts it anew so that it goes on when this object and this process go away.
+    struct Detached {
+        int64_t process = 0;
+        std::string socket;
+    };
+    virtual Detached leave_running() = 0;
 };
 
 struct StartOptions {
@@ -110,6 +116,59 @@ struct StartOptions {
     uint64_t memory = 256 << 20;  // for its buffers
     bool writes_log = false;
     std::string run_dir;  // for socket, pid file and error log; empty: data_dir
+};
+
+// Receiving a server's log while it is written.
+struct StreamRequest {
+    std::string spool;        // folder on this machine
+    bool acknowledge = true;  // commits wait until what they did is stored
+    bool canary = false;
+    // A second copy, encrypted, before a commit is acknowledged: a folder, or a host.
+    struct Second {
+        std::string name;
+        storage::Location location;  // its folder: on this machine or on a host
+        std::vector<std::string> ssh_args;
+        crypto::CipherKey key;
+    };
+    std::optional<Second> second;
+    std::string first_file;  // where the first start begins; empty: the server's newest file
+};
+
+struct StreamStatus {
+    std::string protection;  // "armed", "degraded", "broken"
+    std::string reason;      // why it is not armed
+    Time since;
+    std::string gtid;  // durable here
+    std::string file;
+    uint64_t offset = 0;
+    uint64_t transactions = 0, acknowledged = 0, unprotected_transactions = 0, bytes = 0;
+    double unprotected_seconds = 0;
+    Time last_received;
+    std::vector<std::string> gaps;  // for people
+};
+// What a stream last wrote down of itself in its spool; nothing: there was none.
+std::optional<StreamStatus> stored_stream_status(const std::string& driver,
+                                                 const std::string& spool);
+
+class LogReceiver {
+  public:
+    virtual ~LogReceiver() = default;
+    // Until stop is requested; reconnects by itself. Throws what cannot get better by trying again.
+    virtual void run(std::stop_token stop) = 0;
+    virtual StreamStatus status() const = 0;
+};
+
+struct StreamCallbacks {
+    std::function<void(uint64_t bytes)> on_stored;
+    std::function<void(const std::string& gap)> on_gap;
+    std::function<void(const StreamStatus&)> on_state;
+};
+
+// A server's setting or right that the stream needs otherwise.
+struct StreamFinding {
+    bool serious = true;
+    std::string name, value, why;
+    std::string fix;  // SQL, or a line for the server's option file
 };
 
 class Driver {
@@ -128,6 +187,13 @@ class Driver {
     // try again. Nothing of it counts unless it returns.
     virtual BaseOutcome make_base(const BaseRequest& request, repository::TreeWriter& tree) = 0;
 
+    // Columns of the primary key; all columns when there is none. Throws Error{not_found}.
+    virtual std::vector<std::string> key_columns(const ServerLogin& server,
+                                                 const std::string& table) = 0;
+    // All rows of "database.table", as the data files of a base have them; how many.
+    virtual uint64_t export_table(const ServerLogin& server, const std::string& table,
+                                  const std::string& format,
+                                  const std::function<void(ByteView)>& sink) = 0;
     virtual LoadOutcome load(const ServerLogin& target, const repository::Repository& repository,
                              const Id& tree, const LoadRequest& request) = 0;
     // Makes a folder with a new empty server.
@@ -136,13 +202,33 @@ class Driver {
     virtual void prepare(const std::string& data_dir, const BaseManifest& base,
                          uint64_t memory) = 0;
     virtual std::unique_ptr<Instance> start(const StartOptions& options) = 0;
+    virtual std::unique_ptr<LogReceiver> receive(const StreamRequest& request,
+                                                 const StreamCallbacks& callbacks) = 0;
+    virtual std::vector<StreamFinding> check_stream() = 0;
+    // Statements that make the accounts of some features: dump, physical, stream, replay.
+    struct GrantRequest {
+        std::vector<std::string> features;
+        std::string user, host, system_user;
+        std::vector<std::string> databases;
+    };
+    virtual std::vector<std::string> grant_statements(const GrantRequest& request) = 0;
+    struct Right {
+        std::string state, right, detail;  // present, missing, excess, dangerous
+    };
+    struct AccountReport {
+        std::string account;
+        std::vector<Right> rights;
+        bool sufficient = false, minimal = false;
+    };
+    // By using it, with the login of that feature.
+    virtual AccountReport check_account(const std::string& feature) = 0;
     // The target has exactly what a base at request.from has.
     virtual ReplayOutcome replay(const ServerLogin& target, const LogArchive& archive,
                                  const ReplayRequest& request) = 0;
 };
 
 struct DriverOptions {
-    ServerLogin login, physical_login;
+    ServerLogin login, physical_login, stream_login;
     std::string backup_tool;
 };
 // "mariadb". Throws Error{unsupported}.

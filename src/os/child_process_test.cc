@@ -111,6 +111,71 @@ TEST(ChildProcess, KeepsTheEndOfStderr) {
     EXPECT_THAT(out.errors, testing::EndsWith("20000\nthe last line\n"));
 }
 
+TEST(ChildProcess, ForkedChildrenBehaveLikeSpawnedOnes) {
+    ChildOptions options{.argv = {"sh", "-c", "cat; echo error >&2; exit 3"},
+                         .environment = {{"SEVENFOLD_TEST", "x"}},
+                         .own_group = true,
+                         .die_with_parent = true};
+    CommandOutput out = run_command(options, as_bytes("input"));
+    EXPECT_EQ(as_text(out.output), "input");
+    EXPECT_EQ(out.errors, "error\n");
+    EXPECT_EQ(out.status.code, 3);
+    // Nothing of ours is open there but the standard streams; ls opens one more.
+    options.argv = {"ls", "/proc/self/fd"};
+    EXPECT_EQ(as_text(run_command(options).output), "0\n1\n2\n3\n");
+    options.argv = {"/nonexistent/program"};
+    EXPECT_THROW(ChildProcess{options}, Error);
+    options.argv = {"no-such-program-in-path"};
+    try {
+        ChildProcess child(options);
+        ADD_FAILURE() << "started";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::not_found);
+    }
+}
+
+TEST(ChildProcess, DiesWithItsParentAlsoWhenThatIsKilled) {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    pid_t parent = ::fork();
+    if (parent == 0) {
+        // Only that the child is started from a thread which ends, so that not the thread counts.
+        std::unique_ptr<ChildProcess> child;
+        std::thread([&] {
+            child = std::make_unique<ChildProcess>(
+                ChildOptions{.argv = {"sleep", "1000"}, .die_with_parent = true});
+        }).join();
+        pid_t pid = child->pid();
+        if (::write(ends[1], &pid, sizeof pid) != sizeof pid) ::_exit(1);
+        for (;;) ::pause();
+    }
+    pid_t child = 0;
+    ASSERT_EQ(::read(ends[0], &child, sizeof child), static_cast<ssize_t>(sizeof child));
+    EXPECT_EQ(::kill(child, 0), 0);
+    ::kill(parent, SIGKILL);
+    ::waitpid(parent, nullptr, 0);
+    auto state = [&] {  // gone, or a zombie that init has not taken yet
+        try {
+            std::string stat(as_text(read_file("/proc/" + std::to_string(child) + "/stat")));
+            return stat[stat.rfind(')') + 2];
+        } catch (const Error&) {
+            return 'X';
+        }
+    };
+    while (state() != 'X' && state() != 'Z') std::this_thread::yield();
+    ::close(ends[0]);
+    ::close(ends[1]);
+}
+
+TEST(ChildProcess, RunsAsAnotherUserForRoot) {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can change the user";
+    ChildOptions options{.argv = {"id", "-u"}, .die_with_parent = true};
+    options.run_as = ChildOptions::RunAs{65534, 65534};
+    EXPECT_EQ(as_text(run_command(options).output), "65534\n");
+    options.argv = {"id", "-G"};
+    EXPECT_EQ(as_text(run_command(options).output), "65534\n");
+}
+
 TEST(WritePipe, ReportsAVanishedReader) {
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);

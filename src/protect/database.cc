@@ -174,6 +174,7 @@ std::unique_ptr<database::Driver> open_database(const config::DatabaseConfig& da
     database::DriverOptions options;
     options.login = login_of(database, database.account);
     options.physical_login = login_of(database, database.physical_account);
+    options.stream_login = login_of(database, database.stream_account);
     options.backup_tool = database.backup_tool;
     return database::make_driver(database.driver, std::move(options));
 }

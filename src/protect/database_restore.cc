@@ -173,8 +173,9 @@ class Restorer {
             if (folder == options_.data_dir) instance->stop();
             return instance;
         }
-        result_.socket = instance->login().socket;
-        result_.process = instance->leave_running();
+        database::Instance::Detached left = instance->leave_running();
+        result_.socket = left.socket;
+        result_.process = left.process;
         return nullptr;
     }
 

@@ -102,7 +102,9 @@ struct TreeWriter::File::Impl {
           path(std::move(p)),
           options(o),
           worker(shared->writer),
-          chunker(shared->chunker) {}
+          chunker(shared->chunker),
+          size(options.prefix_size),
+          content(options.prefix) {}
 
     std::shared_ptr<Shared> shared;
     const std::string path;

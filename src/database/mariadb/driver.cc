@@ -2,12 +2,21 @@
 
 #include <fmt/format.h>
 
+#include "core/log.h"
+
 #include "database/mariadb/binlog/gtid.h"
 #include "database/mariadb/coverage.h"
 #include "database/mariadb/dump/dump.h"
 #include "database/mariadb/dump/privileges.h"
+#include "database/mariadb/grants.h"
 #include "database/mariadb/load/load.h"
+#include "database/mariadb/physical/backup.h"
+#include "database/mariadb/physical/prepare.h"
 #include "database/mariadb/replay/replay.h"
+#include "database/mariadb/server/detached.h"
+#include "database/mariadb/server/scratch_server.h"
+#include "database/mariadb/stream/check.h"
+#include "database/mariadb/stream_driver.h"
 
 namespace sevenfold::database {
 
@@ -48,6 +57,34 @@ std::optional<source::PlanOptions> plan_of(const LogArchive& archive,
     return plan;
 }
 
+class MariadbInstance : public Instance {
+  public:
+    explicit MariadbInstance(const StartOptions& options)
+        : options_(options),
+          server_(std::make_unique<ScratchServer>(ScratchOptions{.data_dir = options.data_dir,
+                                                                 .work_dir = options.run_dir,
+                                                                 .server_id = kServerId,
+                                                                 .binlog = options.writes_log,
+                                                                 .buffer_pool = options.memory})) {}
+
+    ServerLogin login() const override {
+        sql::MariadbOptions login = server_->login();
+        return {.socket = login.socket, .user = login.user, .password = login.password};
+    }
+    void stop() override { server_->stop(); }
+    Detached leave_running() override {
+        server_->stop();
+        server_.reset();
+        return {start_detached(options_.data_dir, options_.memory),
+                detached_socket(options_.data_dir)};
+    }
+
+  private:
+    static constexpr uint32_t kServerId = 4'000'000'007;  // hardly that of a server with a history
+    StartOptions options_;
+    std::unique_ptr<ScratchServer> server_;
+};
+
 class MariadbDriver : public Driver {
   public:
     explicit MariadbDriver(DriverOptions options) : options_(std::move(options)) {}
@@ -85,6 +122,7 @@ class MariadbDriver : public Driver {
     }
 
     BaseOutcome make_base(const BaseRequest& request, repository::TreeWriter& tree) override {
+        if (request.method == "physical") return make_physical_base(request, tree);
         DumpOptions dump_options;
         dump_options.login = connection_options(options_.login);
         dump_options.selection = {request.databases, request.exclude};
@@ -95,6 +133,28 @@ class MariadbDriver : public Driver {
         dump_options.stop = request.stop;
         DumpResult made = dump(dump_options, tree);
         return {std::move(made.base), made.commits_blocked, std::move(made.warnings)};
+    }
+
+    std::vector<std::string> key_columns(const ServerLogin& server,
+                                         const std::string& table) override {
+        sql::MariadbConnection connection(connection_options(server));
+        TableInfo info = describe(connection, table);
+        std::vector<std::string> out;
+        for (const auto& column : info.primary_key) out.push_back(column.name);
+        if (out.empty())
+            for (const RowColumn& column : info.columns) out.push_back(column.name);
+        return out;
+    }
+
+    uint64_t export_table(const ServerLogin& server, const std::string& table,
+                          const std::string& format,
+                          const std::function<void(ByteView)>& sink) override {
+        sql::MariadbConnection connection(connection_options(server));
+        TableInfo info = describe(connection, table);
+        prepare_for_rows(connection);
+        uint64_t checksum = 0;
+        return read_rows(connection, info, "", format == "sql" ? RowFormat::sql : RowFormat::tsv,
+                         checksum, sink);
     }
 
     LoadOutcome load(const ServerLogin& target, const repository::Repository& repository,
@@ -112,9 +172,52 @@ class MariadbDriver : public Driver {
         return {loaded.tables, loaded.rows, loaded.verified_tables, std::move(loaded.warnings)};
     }
 
-    void install(const std::string&) override { not_yet(); }
-    void prepare(const std::string&, const BaseManifest&, uint64_t) override { not_yet(); }
-    std::unique_ptr<Instance> start(const StartOptions&) override { not_yet(); }
+    void install(const std::string& data_dir) override { install_data_dir({.data_dir = data_dir}); }
+
+    void prepare(const std::string& data_dir, const BaseManifest&, uint64_t memory) override {
+        PrepareReport report = mariadb::prepare(
+            {.data_dir = data_dir, .tool = options_.backup_tool, .memory = memory});
+        for (const std::string& table : report.moved_tables)
+            log_warning("table {} lay in a folder of its own; it is in the data folder now", table);
+    }
+
+    std::unique_ptr<Instance> start(const StartOptions& options) override {
+        return std::make_unique<MariadbInstance>(options);
+    }
+
+    std::unique_ptr<LogReceiver> receive(const StreamRequest& request,
+                                         const StreamCallbacks& callbacks) override {
+        return make_receiver(connection_options(options_.stream_login), request, callbacks);
+    }
+
+    std::vector<StreamFinding> check_stream() override {
+        return mariadb::check_stream(connection_options(options_.stream_login));
+    }
+
+    std::vector<std::string> grant_statements(const GrantRequest& request) override {
+        std::vector<Feature> features;
+        for (const std::string& name : request.features) features.push_back(feature_of(name));
+        GrantOptions options;
+        if (!request.user.empty()) options.user = request.user;
+        if (!request.host.empty()) options.host = request.host;
+        options.system_user = request.system_user;
+        options.databases = request.databases;
+        return mariadb::grant_statements(features, options);
+    }
+
+    AccountReport check_account(const std::string& feature) override {
+        Feature which = feature_of(feature);
+        const ServerLogin& login = which == Feature::physical ? options_.physical_login
+                                   : which == Feature::stream ? options_.stream_login
+                                                              : options_.login;
+        AccountCheck check = mariadb::check_account(which, connection_options(login));
+        AccountReport report{check.account, {}, check.sufficient(), check.minimal()};
+        constexpr const char* kStates[] = {"present", "missing", "excess", "dangerous"};
+        for (const RightCheck& right : check.rights)
+            report.rights.push_back(
+                {kStates[static_cast<size_t>(right.state)], right.right, right.detail});
+        return report;
+    }
 
     ReplayOutcome replay(const ServerLogin& target, const LogArchive& archive,
                          const ReplayRequest& request) override {
@@ -140,9 +243,33 @@ class MariadbDriver : public Driver {
     }
 
   private:
-    [[noreturn]] static void not_yet() {
-        throw Error(ErrorKind::unsupported, "not in this version");
+    static TableInfo describe(sql::MariadbConnection& connection, const std::string& table) {
+        size_t dot = table.find('.');
+        if (dot == table.npos)
+            throw Error(ErrorKind::usage, fmt::format("{}: not a table", table),
+                        "Write database.table.");
+        Selection selection;
+        selection.databases = {table.substr(0, dot)};
+        Schema schema(connection, selection);
+        for (TableInfo& info : schema.tables)
+            if (info.display() == table) return std::move(info);
+        throw Error(ErrorKind::not_found, fmt::format("there is no table {}", table));
     }
+
+    BaseOutcome make_physical_base(const BaseRequest& request, repository::TreeWriter& tree) {
+        if (!options_.physical_login.host.empty())
+            throw Error(ErrorKind::unsupported,
+                        "a physical base is made on the server's own machine",
+                        "Use socket instead of host there, or method = \"logical\".");
+        PhysicalOptions physical;
+        physical.login = connection_options(options_.physical_login);
+        if (options_.backup_tool != "mariadb-backup") physical.tool = options_.backup_tool;
+        physical.progress = request.progress;
+        physical.stop = request.stop;
+        PhysicalResult made = back_up_physical(physical, tree);
+        return {std::move(made.base), {}, std::move(made.warnings)};
+    }
+
     DriverOptions options_;
 };
 

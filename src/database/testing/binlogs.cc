@@ -16,8 +16,12 @@ constexpr unsigned kTables = 4;
 void write(const TestServer& server, const Workload& workload, unsigned writer) {
     auto connection = server.connect("load");
     SplitMix64 random(workload.seed * 1000 + writer);
+    const unsigned domain = writer % workload.domains;
+    connection->execute(fmt::format("SET gtid_domain_id={}", domain));
+    // What is written in two domains must not depend on each other.
+    auto pick = [&] { return workload.domains > 1 ? domain : random.below(kTables); };
     for (unsigned i = 0; i < workload.transactions; ++i) {
-        uint64_t table = random.below(kTables), id = random.below(300);
+        uint64_t table = pick(), id = random.below(300);
         try {
             connection->execute("BEGIN");
             connection->execute(fmt::format(
@@ -25,8 +29,8 @@ void write(const TestServer& server, const Workload& workload, unsigned writer) 
                 "UPDATE n=n+1",
                 table, id, random.below(1000), random.below(10), random.below(200)));
             if (random.below(3) == 0)
-                connection->execute(fmt::format("DELETE FROM t{} WHERE id={}",
-                                                (table + 1) % kTables, random.below(300)));
+                connection->execute(
+                    fmt::format("DELETE FROM t{} WHERE id={}", pick(), random.below(300)));
             if (random.below(3) == 0)
                 connection->execute(fmt::format("UPDATE t{} SET n=n+{} WHERE id BETWEEN {} AND {}",
                                                 table, i, id, id + 5));
@@ -38,7 +42,7 @@ void write(const TestServer& server, const Workload& workload, unsigned writer) 
             connection->execute("FLUSH BINARY LOGS");
         if (writer == 0 && workload.ddl && i % (workload.transactions / 3 + 1) == 11)
             connection->execute(fmt::format(
-                "ALTER TABLE t{} ADD COLUMN IF NOT EXISTS c{} INT DEFAULT 7", random.below(4), i));
+                "ALTER TABLE t{} ADD COLUMN IF NOT EXISTS c{} INT DEFAULT 7", pick(), i));
     }
 }
 

@@ -20,6 +20,7 @@ struct Workload {
     uint64_t seed = 1;
     bool rotate = true;  // several files
     bool ddl = true;
+    unsigned domains = 1;  // more: each has a table of its own
 };
 // Makes the database "load" unless it is there.
 void run_workload(const TestServer& server, const Workload& workload);

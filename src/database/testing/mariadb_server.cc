@@ -20,14 +20,11 @@ const std::string& data_template() {
     static storage::TestFolder folder;
     static const std::string path = [] {
         std::string made = folder / "template";
-        std::vector<std::string> argv = {"mariadb-install-db",
-                                         "--no-defaults",
+        std::vector<std::string> argv = {"mariadb-install-db", "--no-defaults",
                                          "--auth-root-authentication-method=normal",
-                                         "--skip-test-db",
-                                         "--innodb-log-file-size=8M",
+                                         "--skip-test-db", "--innodb-log-file-size=8M",
                                          // names of temporary files repeat between servers
-                                         "--tmpdir=" + folder.path(),
-                                         "--datadir=" + made};
+                                         "--tmpdir=" + folder.path(), "--datadir=" + made};
         if (!system_user().empty()) argv.push_back("--user=" + system_user());
         os::CommandOutput output = os::run_command({.argv = argv});
         if (!output.status.ok())

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <zlib.h>
 
+#include <algorithm>
+
 #include "database/mariadb/binlog/fields.h"
 #include "database/mariadb/binlog/inflate.h"
 

@@ -8,11 +8,16 @@ namespace sevenfold::database::mariadb {
 namespace {
 
 constexpr size_t kWindow = 256 * 1024;
+constexpr uint64_t kHeadWindow = 1024;  // a format description has about 250 bytes
 
 }  // namespace
 
-LogFileReader::LogFileReader(const LogArchive& archive, size_t segment, uint64_t offset)
-    : archive_(archive), segment_(segment), offset_(kBinlogMagic.size()) {
+LogFileReader::LogFileReader(const LogArchive& archive, size_t segment, uint64_t offset,
+                             uint64_t end)
+    : archive_(archive),
+      segment_(segment),
+      offset_(kBinlogMagic.size()),
+      end_(offset == kBinlogMagic.size() ? end : kHeadWindow) {
     if (file().size < kBinlogMagic.size() + kHeaderSize) {
         offset_ = std::min<uint64_t>(offset_, file().size);
         return;
@@ -26,7 +31,8 @@ LogFileReader::LogFileReader(const LogArchive& archive, size_t segment, uint64_t
     if (!next(event)) return;
     if (event.header.type != EventType::format_description)
         throw at_event(Error(ErrorKind::corrupt, "no format description"));
-    offset_ = offset == kBinlogMagic.size() ? kBinlogMagic.size() : offset;
+    offset_ = offset;
+    end_ = end;
 }
 
 Error LogFileReader::at_event(const Error& error) const {
@@ -38,7 +44,8 @@ Error LogFileReader::at_event(const Error& error) const {
 ByteView LogFileReader::window(uint64_t offset, size_t size) {
     bool there = offset >= buffer_start_ && offset - buffer_start_ + size <= buffer_.size();
     if (!there) {
-        uint64_t wanted = std::max(size, kWindow);
+        uint64_t useful = std::min<uint64_t>(kWindow, end_ - std::min(end_, offset));
+        uint64_t wanted = std::max<uint64_t>(size, useful);
         wanted = std::min<uint64_t>(wanted, file().size - std::min(offset, file().size));
         if (buffer_.capacity() > 4 * kWindow && wanted <= kWindow) buffer_ = {};  // a huge event
         buffer_.resize(wanted);

@@ -15,7 +15,9 @@ class LogFileReader {
   public:
     // Reads the magic and the format description, which must be there: files of fewer bytes have no
     // events. `offset` is where the first event of interest begins; 4 is the file's first one.
-    LogFileReader(const LogArchive& archive, size_t segment, uint64_t offset = 4);
+    // `end` only says how far reading will go, so that no more is fetched.
+    LogFileReader(const LogArchive& archive, size_t segment, uint64_t offset = 4,
+                  uint64_t end = UINT64_MAX);
 
     // The next event, valid until the next call. False at the end of what is there: after the last
     // whole event.
@@ -40,6 +42,7 @@ class LogFileReader {
     const LogArchive& archive_;
     size_t segment_;
     uint64_t offset_;
+    uint64_t end_;
     uint64_t event_offset_ = 0;
     Format format_;
     Bytes buffer_;

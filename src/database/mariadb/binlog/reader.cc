@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/check.h"
 #include "database/mariadb/binlog/statement.h"
 
 namespace sevenfold::database::mariadb {
 namespace {
+
+constexpr uint64_t kListWindow = 4096;  // a list of GTIDs stands at the head of its file
 
 // Puts one transaction together from its events.
 class Builder {
@@ -320,7 +323,7 @@ const std::vector<Gap>& TransactionReader::gaps() const { return impl_->gaps; }
 void visit_events(const LogArchive& archive, const Transaction& transaction,
                   const std::function<bool(const Event&, const Format&, uint64_t)>& visit) {
     size_t segment = find_segment(archive, transaction.incarnation, transaction.file);
-    LogFileReader file(archive, segment, transaction.start);
+    LogFileReader file(archive, segment, transaction.start, transaction.end);
     Event event;
     while (file.offset() < transaction.end) {
         if (!file.next(event))
@@ -336,7 +339,7 @@ void visit_events(const LogArchive& archive, const Transaction& transaction,
 }
 
 std::optional<GtidList> state_at_start(const LogArchive& archive, size_t segment) {
-    LogFileReader file(archive, segment);
+    LogFileReader file(archive, segment, kBinlogMagic.size(), kListWindow);
     Event event;
     while (file.next(event)) {
         if (event.header.type == EventType::gtid_list) return decode_gtid_list(event);

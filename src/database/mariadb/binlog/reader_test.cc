@@ -197,6 +197,61 @@ TEST_F(ReaderTest, XaAndRollbacks) {
     EXPECT_EQ(all.back().gtid.display(), *connection_->value("SELECT @@gtid_binlog_pos"));
 }
 
+TEST_F(ReaderTest, LoadDataAsAStatement) {
+    run("SET SESSION binlog_format=STATEMENT");
+    bool sent = false;
+    connection_->load_local("LOAD DATA LOCAL INFILE 'x' INTO TABLE a", [&](char* to, size_t) {
+        memcpy(to, "100\t1\n", sent ? 0 : 6);
+        return std::exchange(sent, true) ? size_t{0} : size_t{6};
+    });
+    run("SET @x = 5");
+    run("INSERT INTO a VALUES (@x + 200, RAND())");
+    auto all = read_all(*archive_log(server_, folder_.path()));
+    ASSERT_EQ(all.size(), 10u);
+    EXPECT_TRUE(all[8].statement_format);
+    EXPECT_NE(all[8].text.find("LOAD DATA"), std::string::npos);
+    EXPECT_TRUE(all[9].statement_format);
+    bool variable = false;
+    auto archive = open_log_folder(folder_.path());
+    visit_events(*archive, all[9], [&](const Event& event, const Format&, uint64_t) {
+        if (event.header.type != EventType::user_var) return true;
+        UserVarEvent var = decode_user_var(event);
+        EXPECT_EQ(var.name, "x");
+        EXPECT_EQ(var.type, 2);
+        variable = var.value.size() == 8 && var.value[0] == 5;
+        return true;
+    });
+    EXPECT_TRUE(variable);
+}
+
+TEST_F(ReaderTest, ReadsNoMoreThanItNeeds) {
+    class Counting : public LogArchive {
+      public:
+        explicit Counting(const LogArchive& archive) : archive_(archive) {}
+        const std::vector<LogSegment>& segments() const override { return archive_.segments(); }
+        size_t read(size_t number, uint64_t offset, MutableByteView out) const override {
+            bytes += out.size();
+            return archive_.read(number, offset, out);
+        }
+        mutable uint64_t bytes = 0;
+
+      private:
+        const LogArchive& archive_;
+    };
+    run("INSERT INTO a SELECT seq + 1000, 1 FROM seq_1_to_100000");
+    auto archive = archive_log(server_, folder_.path());
+    auto all = read_all(*archive);
+    EXPECT_EQ(all.back().tables, (std::vector<TableRows>{{"t", "a", 100'000, 0, 0}}));
+    Counting counting(*archive);
+    visit_events(counting, all[7], [](const Event&, const Format&, uint64_t) { return true; });
+    EXPECT_LT(counting.bytes, 3000u);
+    EXPECT_TRUE(state_at_start(counting, 2));
+    EXPECT_LT(counting.bytes, 8000u);
+    counting.bytes = 0;
+    visit_events(counting, all.back(), [](const Event&, const Format&, uint64_t) { return true; });
+    EXPECT_LT(counting.bytes, all.back().bytes() * 5 / 4);
+}
+
 TEST_F(ReaderTest, OurEventsAreAsTheServersOwn) {
     auto archive = archive_log(server_, folder_.path());
     auto all = read_all(*archive);

@@ -23,6 +23,13 @@ class Privileges {
     // On everything, or on the whole database.
     bool has(const std::string& privilege, const std::string& database) const;
     const std::set<std::string>& global() const { return global_; }
+    // By the pattern of the database's name, over all accounts and roles.
+    std::vector<std::pair<std::string, std::set<std::string>>> databases() const {
+        std::vector<std::pair<std::string, std::set<std::string>>> out;
+        for (const auto& [account, patterns] : databases_)
+            out.insert(out.end(), patterns.begin(), patterns.end());
+        return out;
+    }
     bool all() const { return global_.contains("ALL PRIVILEGES"); }
     bool may_grant() const { return grant_option_; }
 

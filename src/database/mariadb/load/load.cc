@@ -354,8 +354,9 @@ class Loader {
         for (const TableContent* table : tables_)
             selection.databases.push_back(exactly(new_name(table->database)));
         std::ranges::sort(selection.databases);
-        selection.databases.erase(std::ranges::unique(selection.databases).begin(),
-                                  selection.databases.end());
+        selection.databases.erase(
+            std::unique(selection.databases.begin(), selection.databases.end()),
+            selection.databases.end());
         std::map<std::pair<std::string, std::string>, const TableInfo*> by_name;
         std::vector<TableInfo> now;
         if (!tables_.empty()) now = std::move(Schema(control, selection).tables);

@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "database/mariadb/physical/internal/checkpoints.h"
 #include "database/mariadb/physical/internal/tree_sink.h"
+#include "database/mariadb/server/last_lines.h"
 #include "os/child_process.h"
 #include "os/file.h"
 
@@ -111,7 +112,7 @@ Position parse_position(const std::string& text) {
 [[noreturn]] void fail(const os::ExitStatus& status, const std::string& said) {
     auto mentions = [&](const char* text) { return said.find(text) != said.npos; };
     std::string message =
-        fmt::format("mariadb-backup failed ({}):\n{}", status.display(), printable(said));
+        fmt::format("mariadb-backup failed ({}): {}", status.display(), last_lines(said));
     if (mentions("Access denied") || mentions("privilege"))
         throw Error(ErrorKind::permission, message,
                     "The account needs RELOAD, PROCESS and BINLOG MONITOR on *.*: see "
@@ -168,6 +169,7 @@ class Backup {
         result_.files = tree_.file_count() - files;
         result_.bytes = tree_.byte_count() - bytes;
         read_infos();
+        check_tables();
         base.ended = Clock::system().now();
         if (sink_.has_links())
             result_.warnings.push_back(
@@ -224,7 +226,7 @@ class Backup {
         parser.finish();
         if (said.find("completed OK!") == said.npos)
             throw Error(ErrorKind::io,
-                        "mariadb-backup did not say that it completed:\n" + printable(said));
+                        "mariadb-backup did not say that it completed: " + last_lines(said));
     }
 
     void read_infos() {
@@ -250,6 +252,16 @@ class Backup {
             result_.warnings.emplace_back(
                 "the server writes no binlog: nothing can be replayed on top of this base");
         }
+    }
+
+    void check_tables() {
+        std::vector<std::string> lost = sink_.tables_without_files();
+        if (lost.empty()) return;
+        throw Error(ErrorKind::timeout,
+                    fmt::format("mariadb-backup left out the rows of {} and {} more tables that "
+                                "changed meanwhile",
+                                printable(lost[0]), lost.size() - 1),
+                    "Run it again when no migration is running.");
     }
 
     const PhysicalOptions& options_;

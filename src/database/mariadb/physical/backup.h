@@ -49,7 +49,8 @@ struct PhysicalResult {
 // said that all went well and its stream was whole. Throws Error: not_found when the tool is
 // missing or the data folder is not here, unsupported when tool and server are of different series,
 // permission for missing rights of the account or of the system's user, corrupt for a damaged or
-// incomplete stream, interrupted; else io with the end of what the tool said.
+// incomplete stream, timeout when tables changed so that the tool lost some (try again),
+// interrupted; else io with the end of what the tool said.
 PhysicalResult back_up_physical(const PhysicalOptions& options, repository::TreeWriter& tree);
 
 // The first of the usual names that runs, and its version ("10.11.19-MariaDB"). Throws not_found.

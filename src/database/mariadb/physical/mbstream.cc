@@ -12,6 +12,7 @@ namespace sevenfold::database::mariadb {
 namespace {
 
 constexpr std::string_view kMagic = "XBSTCK01";
+constexpr uint8_t kReplaces = 2;
 constexpr size_t kHead = 14, kPayloadHead = 20;
 constexpr size_t kLongestPath = 512, kLongestName = 255;  // FN_REFLEN of the writer; Linux
 // The writer's chunks have 10 MiB, or what it copies at once.
@@ -98,9 +99,11 @@ void MbstreamParser::read_head(ByteView field) {
     if (as_text(cursor.take(kMagic.size())) != kMagic) fail("no chunk where one must begin");
     uint8_t flags = cursor.u8();
     type_ = static_cast<char>(cursor.u8());
+    replaces_ = (flags & kReplaces) != 0;
     uint32_t size = cursor.le32();
-    // The writer sets no flag; one that it may set one day could change what follows.
-    if (flags != 0 || std::string_view("PESRD").find(type_) == std::string_view::npos)
+    // Another flag could change what follows.
+    if ((flags & ~kReplaces) != 0 ||
+        std::string_view("PESRD").find(type_) == std::string_view::npos)
         throw Error(ErrorKind::unsupported,
                     fmt::format("backup stream: chunk of unknown type {} with flags {}",
                                 static_cast<int>(static_cast<uint8_t>(type_)), flags));
@@ -146,7 +149,7 @@ MbstreamParser::OpenFile& MbstreamParser::open() {
     auto [found, is_new] = open_.try_emplace(path_);
     if (is_new) {
         if (open_.size() > kMostOpen) fail("too many files at a time");
-        handler_.begin(path_);
+        handler_.begin(path_, replaces_);
     }
     return found->second;
 }

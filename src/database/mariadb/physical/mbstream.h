@@ -8,6 +8,9 @@
 //        the head of Aria's log
 //     R  rename: length (4) and the new path; D  delete: of files that are complete
 //
+// Flags: 2 when the file takes the place of one that came before. With DDL meanwhile such files
+// come, and R and D, also for files that did not come at all.
+//
 // Written from measurements with MariaDB 10.11.19 and its mbstream.
 #pragma once
 
@@ -24,7 +27,8 @@ namespace sevenfold::database::mariadb {
 class MbstreamHandler {
   public:
     virtual ~MbstreamHandler() = default;
-    virtual void begin(const std::string& path) = 0;
+    // `replaces`: a complete file of that name may be there, and counts no more.
+    virtual void begin(const std::string& path, bool replaces) = 0;
     // The bytes of one chunk may come in several calls; their checksum is known to be right only
     // when the next chunk begins. `offset` is where the last call for this path ended, unless there
     // was a seek.
@@ -70,8 +74,9 @@ class MbstreamParser {
     size_t needed_ = 14;     // of the field
     uint64_t position_ = 0;  // in the stream
     char type_ = 0;          // of this chunk
-    std::string path_;       // of this chunk
-    uint64_t left_ = 0;      // of this payload
+    bool replaces_ = false;
+    std::string path_;   // of this chunk
+    uint64_t left_ = 0;  // of this payload
     uint32_t crc_ = 0, expected_crc_ = 0;
     std::map<std::string, OpenFile> open_;
 };

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "database/mariadb/physical/backup.h"
 #include "database/mariadb/physical/internal/checkpoints.h"
+#include "database/mariadb/server/last_lines.h"
 #include "database/mariadb/server/scratch_server.h"
 #include "os/child_process.h"
 #include "os/file.h"
@@ -72,8 +73,8 @@ void run_tool(const PrepareOptions& options, const std::string& program,
     std::string said = tool.error_tail();
     if (!status.ok() || said.find("completed OK!") == said.npos)
         throw Error(ErrorKind::io,
-                    fmt::format("mariadb-backup --prepare failed ({}):\n{}", status.display(),
-                                printable(said)),
+                    fmt::format("mariadb-backup --prepare failed ({}): {}", status.display(),
+                                last_lines(said)),
                     "Restore the files anew before another attempt.");
 }
 

@@ -194,7 +194,7 @@ std::optional<Gtid> Driver::failed_transaction(const ReplicaStatus& status, cons
     if (next.size() == 1) return next[0].gtid;
     std::smatch match;
     if (!std::regex_search(status.sql_message, match,
-                           std::regex("master log ([^,]+), end_log_pos ([0-9]+)")))
+                           std::regex("master log ([^,]+), end_log_pos ([0-9]{1,19})")))
         return {};
     std::string file = match[1].str();
     uint64_t end = std::stoull(match[2].str());
@@ -205,7 +205,7 @@ std::optional<Gtid> Driver::failed_transaction(const ReplicaStatus& status, cons
 }
 
 void Driver::applier_failed(const ReplicaStatus& status) {
-    target_.execute("STOP SLAVE");
+    stop_replication(target_);
     Position now = position();
     std::optional<Gtid> failed = failed_transaction(status, now);
     std::smatch match;
@@ -242,7 +242,7 @@ void Driver::end_quietly() {
 ReplayResult Driver::finish() {
     const source::Plan& plan = source_->plan();
     ReplayResult result;
-    target_.execute("STOP SLAVE");
+    stop_replication(target_);
     uint64_t groups = replica_status(target_).groups - groups_before_;
     result.reached = position();
     forget_replication(target_);

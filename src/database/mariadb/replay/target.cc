@@ -119,6 +119,26 @@ void check_target(sql::MariadbConnection& target, const source::Plan& plan,
                "Is this the server that was restored from this base?");
 }
 
+void stop_replication(sql::MariadbConnection& target, const std::string& name) {
+    constexpr std::chrono::seconds kPatience{10};
+    const std::string statement = "STOP SLAVE " + sql::quote_text(name);
+    sql::MariadbOptions login = target.options();
+    login.io_timeout = kPatience;
+    try {
+        return void(sql::MariadbConnection(login).execute(statement));
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::network && error.kind() != ErrorKind::timeout) throw;
+    }
+    for (const NamedRow& row : query_named(target, "SHOW PROCESSLIST")) {
+        if (field(row, "User") != "system user") continue;
+        try {
+            target.execute(fmt::format("KILL {}", field(row, "Id")));
+        } catch (const sql::ServerError&) {  // it ended by itself
+        }
+    }
+    sql::MariadbConnection(login).execute(statement);
+}
+
 void forget_own_replication(sql::MariadbConnection& target) {
     std::vector<NamedRow> rows = query_named(target, "SHOW ALL SLAVES STATUS");
     bool ours = !rows.empty() && std::all_of(rows.begin(), rows.end(), [](const NamedRow& row) {
@@ -130,9 +150,9 @@ void forget_own_replication(sql::MariadbConnection& target) {
 
 void forget_replication(sql::MariadbConnection& target) {
     for (const NamedRow& row : query_named(target, "SHOW ALL SLAVES STATUS")) {
-        std::string name = sql::quote_text(field(row, "Connection_name"));
-        target.execute("STOP SLAVE " + name);
-        target.execute("RESET SLAVE " + name + " ALL");
+        std::string name(field(row, "Connection_name"));
+        stop_replication(target, name);
+        target.execute("RESET SLAVE " + sql::quote_text(name) + " ALL");
     }
 }
 

@@ -19,6 +19,8 @@ std::vector<NamedRow> query_named(sql::MariadbConnection& connection, const std:
 // Throws Error{refused}, saying what speaks against it.
 void check_target(sql::MariadbConnection& target, const source::Plan& plan,
                   const ReplayOptions& options);
+// Waits a while for the transactions that are under way; what waits for a lock then is rolled back.
+void stop_replication(sql::MariadbConnection& target, const std::string& name = {});
 // Throws away the replication that the base inherited.
 void forget_replication(sql::MariadbConnection& target);
 // Only if it is from a replay that died: the server takes it up again by itself when it starts.

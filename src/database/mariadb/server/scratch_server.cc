@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "crypto/random.h"
 #include "database/mariadb/server/internal/system_user.h"
+#include "database/mariadb/server/last_lines.h"
 #include "os/file.h"
 
 namespace sevenfold::database::mariadb {
@@ -213,8 +214,8 @@ void ScratchServer::wait_until_it_answers() {
 }
 
 void ScratchServer::fail(ErrorKind kind, const std::string& what) const {
-    throw Error(kind, fmt::format("mariadbd on {} did not start: {}\n{}", options_.data_dir, what,
-                                  printable(error_log())));
+    throw Error(kind, fmt::format("mariadbd on {} did not start: {}: {}", options_.data_dir, what,
+                                  last_lines(error_log())));
 }
 
 sql::MariadbOptions ScratchServer::login() const {
@@ -242,8 +243,8 @@ void ScratchServer::stop(std::chrono::seconds patience) {
     if (!process_) return;
     if (!running())
         throw Error(ErrorKind::io,
-                    fmt::format("mariadbd on {} has crashed ({})\n{}", options_.data_dir,
-                                process_->wait().display(), printable(error_log())));
+                    fmt::format("mariadbd on {} has crashed ({}): {}", options_.data_dir,
+                                process_->wait().display(), last_lines(error_log())));
     if (!account_.empty()) {
         auto session = connect();
         session->execute("SET SESSION sql_log_bin=0");
@@ -256,8 +257,8 @@ void ScratchServer::stop(std::chrono::seconds patience) {
                                                     options_.data_dir, patience.count()));
     if (!status->ok())
         throw Error(ErrorKind::io,
-                    fmt::format("mariadbd on {} ended with {}\n{}", options_.data_dir,
-                                status->display(), printable(error_log())));
+                    fmt::format("mariadbd on {} ended with {}: {}", options_.data_dir,
+                                status->display(), last_lines(error_log())));
     process_.reset();
 }
 
@@ -278,9 +279,8 @@ void install_data_dir(const InstallOptions& options) {
     argv.insert(argv.end(), options.arguments.begin(), options.arguments.end());
     os::CommandOutput output = os::run_command({.argv = argv}, {}, std::chrono::minutes(10));
     if (!output.status.ok())
-        throw Error(ErrorKind::io,
-                    fmt::format("mariadb-install-db failed ({}):\n{}{}", output.status.display(),
-                                printable(as_text(output.output)), printable(output.errors)));
+        throw Error(ErrorKind::io, fmt::format("mariadb-install-db failed ({}): {}",
+                                               output.status.display(), last_lines(output.errors)));
     make_data_dir_usable(options.data_dir, options.user);
 }
 

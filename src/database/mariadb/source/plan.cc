@@ -1,6 +1,6 @@
 #include "database/mariadb/source/plan.h"
 
-#include "database/mariadb/source/internal/series.h"
+#include "database/mariadb/source/internal/planned.h"
 
 namespace sevenfold::database::mariadb::source {
 
@@ -12,7 +12,7 @@ Plan make_plan(const LogArchive& archive, const PlanOptions& options) {
 std::vector<NextTransaction> next_transactions(const LogArchive& archive,
                                                const PlanOptions& options, const Position& position,
                                                const Position& end) {
-    Series series = make_series(archive, options.series);
+    Series series(archive, options.series);
     Walker walker(archive, series, find_start(archive, series, position), position);
     std::map<uint32_t, bool> missing;  // domain -> its transaction was found
     for (const auto& [domain, gtid] : end.all()) {
@@ -29,14 +29,14 @@ std::vector<NextTransaction> next_transactions(const LogArchive& archive,
         auto domain = missing.find(step->begin->gtid.domain);
         if (!step->last || domain == missing.end() || domain->second) continue;
         domain->second = true;
-        out.push_back({step->begin->gtid, series[step->place.file].wire_name, begin,
-                       walker.place().offset});
+        out.push_back(
+            {step->begin->gtid, series[step->place.file].wire_name, begin, walker.place().offset});
     }
     return out;
 }
 
 PositionAtTime position_at(const LogArchive& archive, const PlanOptions& from, const Time& time) {
-    Series series = make_series(archive, from.series);
+    Series series(archive, from.series);
     Walker walker(archive, series, find_start(archive, series, from.start), from.start);
     PositionAtTime out{.position = from.start};
     bool later = false;

@@ -61,7 +61,9 @@ class ReplicationSource::Impl {
         do {
             server_id_ = 0x80000000u | static_cast<uint32_t>(crypto::random_u64());
         } while (planned_.plan.servers.contains(server_id_));
-        version_ = LogFileReader(archive, planned_.files.back().segment).format().server_version;
+        version_ = LogFileReader(archive, planned_.files[planned_.files.size() - 1].segment)
+                       .format()
+                       .server_version;
         listener_ = listen_on_loopback(port_);
         acceptor_ = std::jthread([this](const std::stop_token& stop) { accept_clients(stop); });
     }

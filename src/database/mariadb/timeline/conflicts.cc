@@ -6,6 +6,8 @@
 #include <set>
 #include <unordered_map>
 
+#include "database/mariadb/timeline/effects.h"
+
 namespace sevenfold::database::mariadb {
 namespace {
 
@@ -122,12 +124,16 @@ CollisionKind kind_of(Role role) {
 class Finder {
   public:
     Finder(const LogArchive& archive, const Transaction& transaction, SchemaSource& schemas,
-           const ConflictOptions& options)
-        : archive_(archive), transaction_(transaction), schemas_(schemas), options_(options) {}
+           const ConflictOptions& options, RowHistory* history)
+        : archive_(archive),
+          transaction_(transaction),
+          schemas_(schemas),
+          options_(options),
+          history_(history) {}
 
     ConflictReport run() {
         collect();
-        // The schemas of all tables near by: rows of those alone are looked at.
+        if (history_ != nullptr) collect_by_rules();
         TransactionReader reader(archive_, {.incarnation = transaction_.incarnation,
                                             .file = transaction_.file,
                                             .offset = transaction_.end});
@@ -148,6 +154,8 @@ class Finder {
 
   private:
     void collect();
+    void collect_by_rules();
+    void add(const ChangedRow& change);
     void add_table(const ChangedRow& change);
     Conflict compare(const Transaction& later);
 
@@ -155,6 +163,7 @@ class Finder {
     const Transaction& transaction_;
     SchemaSource& schemas_;
     const ConflictOptions& options_;
+    RowHistory* history_;
     KeyFinder keys_;
     std::unordered_map<std::string, uint8_t> footprint_;  // key to roles
     std::set<std::pair<std::string, std::string>> own_, near_;
@@ -177,18 +186,58 @@ void Finder::add_table(const ChangedRow& change) {
         near_.emplace(key.child_database, key.child_table);
 }
 
+void Finder::add(const ChangedRow& change) {
+    add_table(change);
+    keys_.visit(change, [&](const RowKey& key) { footprint_[key.id] |= key.role; });
+    if (footprint_.size() > options_.max_keys)
+        throw Error(ErrorKind::unsupported,
+                    fmt::format("transaction {} touches more than {} keys",
+                                transaction_.gtid.display(), options_.max_keys),
+                    "Its effect is too large for a list of conflicts.");
+}
+
 void Finder::collect() {
     visit_changes(archive_, transaction_, &schemas_, [&](const ChangedRow& change) {
         ++report_.rows;
-        add_table(change);
-        keys_.visit(change, [&](const RowKey& key) { footprint_[key.id] |= key.role; });
-        if (footprint_.size() > options_.max_keys)
-            throw Error(ErrorKind::unsupported,
-                        fmt::format("transaction {} touches more than {} keys",
-                                    transaction_.gtid.display(), options_.max_keys),
-                        "Its effect is too large for a list of conflicts.");
+        add(change);
         return true;
     });
+    if (history_ != nullptr) return;
+    for (const auto& [database, name] : own_) {
+        const TableSchema* table = schemas_.find(database, name);
+        if (table == nullptr) continue;
+        for (const ForeignKey& key : table->referenced)
+            if (key.on_delete != ForeignKeyRule::restrict ||
+                key.on_update != ForeignKeyRule::restrict)
+                report_.notes.push_back(fmt::format(
+                    "rows of {}.{} that the foreign key {} changed are not known, if there are any",
+                    key.child_database, key.child_table, key.name));
+    }
+}
+
+// What rules of foreign keys did, as if it had been logged.
+void Finder::collect_by_rules() {
+    EffectList list(schemas_, history_, false);
+    try {
+        visit_changes(archive_, transaction_, &schemas_, [&](const ChangedRow& change) {
+            list.add(change);
+            std::erase_if(list.effects, [](const Effect& effect) { return effect.rule.empty(); });
+            return true;
+        });
+    } catch (const Error& e) {
+        if (e.kind() != ErrorKind::unsupported && e.kind() != ErrorKind::refused) throw;
+        report_.notes.push_back("effects of foreign keys are not known: " + e.message());
+    }
+    std::string statement;
+    for (const Effect& effect : list.effects) {
+        TableMap map;
+        map.database = effect.table->database;
+        map.table = effect.table->name;
+        for (const ColumnSchema& column : effect.table->columns)
+            map.columns.push_back({.name = column.name});
+        RowChange row{effect.kind, effect.before, effect.after};
+        add({map, effect.table, row, statement, 0, transaction_.start});
+    }
 }
 
 Conflict Finder::compare(const Transaction& later) {
@@ -244,7 +293,8 @@ std::string_view name(CollisionKind kind) {
 }
 
 ConflictReport find_conflicts(const LogArchive& archive, const Transaction& transaction,
-                              SchemaSource& schemas, const ConflictOptions& options) {
+                              SchemaSource& schemas, const ConflictOptions& options,
+                              RowHistory* history) {
     if (transaction.ddl || transaction.statement_format)
         throw Error(ErrorKind::unsupported,
                     fmt::format("transaction {} is {}: its rows are not in the log",
@@ -252,7 +302,7 @@ ConflictReport find_conflicts(const LogArchive& archive, const Transaction& tran
                                 transaction.ddl ? "DDL" : "in statement format"),
                     "Every later transaction may depend on it. Rewind to just before it in a "
                     "second instance and compare.");
-    return Finder(archive, transaction, schemas, options).run();
+    return Finder(archive, transaction, schemas, options, history).run();
 }
 
 }  // namespace sevenfold::database::mariadb

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "database/mariadb/timeline/changes.h"
+#include "database/mariadb/timeline/history.h"
 
 namespace sevenfold::database::mariadb {
 
@@ -44,16 +45,17 @@ struct ConflictReport {
     uint64_t conflicting = 0;
     std::vector<Conflict> conflicts;  // in the order of the log
     std::vector<std::string> tables_without_key;
-    // Rows deleted or changed by foreign keys' rules are not in the log: their tables are searched
-    // by the foreign key alone.
-    std::vector<std::string> notes;
+    std::vector<std::string> notes;  // what could not be looked at
 };
 
 // Reads the rest of the transaction's incarnation. Text is compared as value_key does with
 // `folded`: collations that take accented letters as equal can hide a collision of unique values.
+// Rows that rules of foreign keys deleted or changed are not in the log: with `history` (the moment
+// just before the transaction) they are found, without it they are noted.
 // Throws Error{unsupported} when the transaction itself is DDL, in statement format, or has more
 // keys than allowed.
 ConflictReport find_conflicts(const LogArchive& archive, const Transaction& transaction,
-                              SchemaSource& schemas, const ConflictOptions& options = {});
+                              SchemaSource& schemas, const ConflictOptions& options = {},
+                              RowHistory* history = nullptr);
 
 }  // namespace sevenfold::database::mariadb

@@ -99,6 +99,31 @@ TEST_F(ConflictsTest, TablesWithoutAKeyAndDdl) {
     EXPECT_EQ(report().tables_without_key, Texts{"t.heap"});
 }
 
+TEST_F(ConflictsTest, RowsThatARuleDeletedCountToo) {
+    // Stands before the bad transaction.
+    TestServer scratch({.binlog = false});
+    scratch.run("CREATE DATABASE t");
+    auto before = scratch.connect("t");
+    before->execute("CREATE TABLE orders (id INT PRIMARY KEY, customer INT, x INT)");
+    before->execute("INSERT INTO orders VALUES (10,1,0),(20,2,0)");
+    bad("DELETE FROM customer WHERE id = 1");
+    run("INSERT INTO orders VALUES (10, 2, 0)");  // the order that was deleted without being logged
+    EXPECT_EQ(shown(), Texts{});
+    EXPECT_EQ(report().notes.size(), 1u);
+    auto archive = archive_log(server_, folder_.path());
+    ServerSchema schemas(*connection_);
+    ServerHistory history(*before);
+    TransactionReader reader(*archive);
+    Transaction found;
+    while (reader.next(found) && found.gtid != gtid_) {
+    }
+    ConflictReport all = find_conflicts(*archive, found, schemas, {}, &history);
+    EXPECT_TRUE(all.notes.empty());
+    ASSERT_EQ(all.conflicting, 1u);
+    EXPECT_EQ(all.conflicts[0].collisions[0],
+              (Collision{CollisionKind::row, "t", "orders", "PRIMARY", "id=10"}));
+}
+
 TEST_F(ConflictsTest, CountsAllAndListsSome) {
     bad("UPDATE customer SET x = 1");
     for (int i = 0; i < 5; ++i) run(fmt::format("UPDATE customer SET x = {}", 10 + i));

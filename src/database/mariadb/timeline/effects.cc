@@ -93,6 +93,11 @@ void EffectList::add(const ChangedRow& change) {
     }
     if (change.schema->triggers)
         note(change.table.display() + " has triggers: they run for every statement below");
+    if (change.schema->engine == "MyISAM" || change.schema->engine == "Aria" ||
+        change.schema->engine == "MEMORY")
+        note(change.table.display() +
+             " knows no transactions: what was done to it stays when a "
+             "later statement fails");
     if (change.schema->columns.size() > change.table.columns.size())
         note(change.table.display() + " got columns since: rows come back with their defaults");
     Effect effect{
@@ -189,9 +194,10 @@ void EffectList::on_delete(const TableSchema& table, const RowImage& before) {
 void EffectList::on_update(const TableSchema& table, const RowImage& before,
                            const RowImage& after) {
     for (const ForeignKey& key : table.referenced) {
+        // A change of case alone is a change for the rule, whatever the collation says.
+        std::vector<size_t> parents = places(table, key.parent_columns);
         if (key.on_update == ForeignKeyRule::restrict ||
-            reference(table, key.parent_columns, before) ==
-                reference(table, key.parent_columns, after))
+            row_key(before, parents, false) == row_key(after, parents, false))
             continue;
         const TableSchema* child = child_of(key);
         if (child == nullptr) continue;

@@ -42,15 +42,16 @@ const TableSchema* ServerSchema::find(const std::string& database, const std::st
 
 std::unique_ptr<TableSchema> ServerSchema::read(const std::string& database,
                                                 const std::string& table) {
-    auto type = connection_.value(
-        fmt::format("SELECT table_type FROM information_schema.tables WHERE table_schema = {} AND "
-                    "table_name = {}",
-                    quote_text(database), quote_text(table)));
-    if (!type) return nullptr;
+    auto found = connection_.query(fmt::format(
+        "SELECT table_type, engine FROM information_schema.tables WHERE table_schema = {} AND "
+        "table_name = {}",
+        quote_text(database), quote_text(table)));
+    if (found.empty()) return nullptr;
     auto schema = std::make_unique<TableSchema>();
     schema->database = database;
     schema->name = table;
-    schema->kind = kind_of(*type);
+    schema->kind = kind_of(found[0].at(0).value_or(""));
+    schema->engine = found[0].at(1).value_or("");
     read_columns(*schema);
     read_keys(*schema);
     schema->foreign_keys = read_foreign_keys(fmt::format(

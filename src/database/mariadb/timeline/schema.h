@@ -49,6 +49,7 @@ struct TableSchema {
     std::vector<ForeignKey> foreign_keys;  // of this table: it is the child
     std::vector<ForeignKey> referenced;    // by other tables, or itself: it is the parent
     bool triggers = false;
+    std::string engine;
 
     std::string display() const { return database + "." + name; }
     std::optional<size_t> column(const std::string& column_name) const;

@@ -11,6 +11,8 @@ namespace {
 
 using sql::quote_name;
 
+constexpr size_t kDefaultPacket = 16 << 20;  // the server's max_allowed_packet
+
 std::string joined(const std::vector<std::string>& parts, std::string_view between) {
     std::string out;
     for (const std::string& part : parts) out += (out.empty() ? "" : std::string(between)) + part;
@@ -69,8 +71,8 @@ std::string without_children(const TableSchema& table, const RowImage& image,
         if (r == ForeignKeyRule::restrict || (r == ForeignKeyRule::cascade && !cascade_too))
             continue;
         std::vector<size_t> parents = places(table, key.parent_columns);
-        auto id = row_key(image, parents, true);
-        if (!id || (replaced != nullptr && row_key(*replaced, parents, true) == id)) continue;
+        auto id = row_key(image, parents, false);
+        if (!id || (replaced != nullptr && row_key(*replaced, parents, false) == id)) continue;
         std::string condition;
         for (size_t i = 0; i < parents.size(); ++i)
             condition +=
@@ -171,7 +173,8 @@ UndoPlan plan_undo(const LogArchive& archive, const Transaction& transaction, Sc
     UndoPlan plan{.gtid = transaction.gtid,
                   .time = transaction.time,
                   .session = {"SET SESSION time_zone = '+00:00'",
-                              "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'",
+                              "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,"
+                              "ALLOW_INVALID_DATES'",
                               "SET SESSION foreign_key_checks = 1"},
                   .statements = {},
                   .notes = {}};
@@ -224,8 +227,12 @@ std::string render(const UndoPlan& plan) {
     out +=
         fmt::format("-- {} statements, last change first; all or none.\n", plan.statements.size());
     for (const std::string& note : plan.notes) out += "-- NOTE: " + one_line(note) + "\n";
+    std::string block = render_block(plan);
+    if (block.size() > kDefaultPacket)
+        out += fmt::format("-- NOTE: server and client need max_allowed_packet of {} at least\n",
+                           block.size() + 1024);
     for (const std::string& statement : plan.session) out += statement + ";\n";
-    return out + "DELIMITER //\n" + render_block(plan) + "//\nDELIMITER ;\n";
+    return out + "DELIMITER //\n" + block + "//\nDELIMITER ;\n";
 }
 
 void apply_undo(sql::MariadbConnection& connection, const UndoPlan& plan) {

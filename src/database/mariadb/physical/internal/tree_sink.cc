@@ -33,6 +33,22 @@ bool has_pages(const std::string& path) {
     return std::ranges::any_of(kPages, [&](auto known) { return extension == known; });
 }
 
+// The byte of a .frm that numbers the engine, and the files of those engines that have the same
+// ones for every table.
+constexpr size_t kEngineAt = 3;
+struct EngineFiles {
+    uint8_t engine;
+    std::array<const char*, 2> extensions;
+};
+constexpr EngineFiles kEngineFiles[] = {{9, {".MYI", ".MYD"}}, {42, {".MAI", ".MAD"}}};
+
+bool is_table_file(const std::string& path) {
+    for (const EngineFiles& files : kEngineFiles)
+        for (const char* extension : files.extensions)
+            if (path.ends_with(extension)) return true;
+    return false;
+}
+
 }  // namespace
 
 // Where a file under way goes: straight into the tree, or, when the tool may go back in it, into a
@@ -48,10 +64,11 @@ TreeSink::TreeSink(repository::TreeWriter& tree, Options options)
     : tree_(tree), options_(std::move(options)) {}
 TreeSink::~TreeSink() = default;
 
-void TreeSink::begin(const std::string& path) {
+void TreeSink::begin(const std::string& path, bool replaces) {
     repository::StreamFileOptions file;
     if (has_pages(path)) file.fixed_chunk = options_.chunk_size;
     auto target = std::make_unique<Target>();
+    if (replaces) tree_.remove(options_.prefix + path);
     target->file = tree_.create(options_.prefix + path, file);
     target->is_info = !info_name(path).empty();
     if (target->is_info) info_[info_name(path)].clear();
@@ -72,6 +89,8 @@ void TreeSink::data(const std::string& path, uint64_t offset, ByteView bytes) {
                         "This version of mariadb-backup does something new; please report it.");
         target.file->write(bytes);
     }
+    if (path.ends_with(".frm") && offset <= kEngineAt && kEngineAt - offset < bytes.size())
+        definitions_[path] = bytes[kEngineAt - offset];
     target.size = std::max(target.size, offset + bytes.size());
     if (target.is_info) {
         std::string& content = info_[info_name(path)];
@@ -95,6 +114,7 @@ void TreeSink::end(const std::string& path) {
         }
     }
     target.file->finish();
+    if (is_table_file(path)) table_files_.insert(path);
     if (info_name(path) == "binlog_info") position_came_ = Clock::system().now();
     open_.erase(path);
     if (options_.progress) ++options_.progress->items_done;
@@ -103,10 +123,34 @@ void TreeSink::end(const std::string& path) {
 // DDL meanwhile on tables that were copied already. A name that is not there is nothing to the
 // tool's own reader either.
 void TreeSink::rename(const std::string& from, const std::string& to) {
-    tree_.rename(options_.prefix + from, options_.prefix + to);
+    if (!tree_.rename(options_.prefix + from, options_.prefix + to)) return;
+    if (table_files_.erase(from) != 0) table_files_.insert(to);
+    if (auto node = definitions_.extract(from)) {
+        definitions_.erase(to);
+        node.key() = to;
+        definitions_.insert(std::move(node));
+    }
 }
 
-void TreeSink::remove(const std::string& path) { tree_.remove(options_.prefix + path); }
+void TreeSink::remove(const std::string& path) {
+    tree_.remove(options_.prefix + path);
+    table_files_.erase(path);
+    definitions_.erase(path);
+}
+
+std::vector<std::string> TreeSink::tables_without_files() const {
+    std::vector<std::string> out;
+    for (const auto& [path, engine] : definitions_)
+        for (const EngineFiles& files : kEngineFiles) {
+            std::string table = path.substr(0, path.size() - 4);
+            if (files.engine == engine &&
+                std::ranges::any_of(files.extensions, [&](const char* extension) {
+                    return !table_files_.contains(table + extension);
+                }))
+                out.push_back(table);
+        }
+    return out;
+}
 
 const std::string* TreeSink::info(const std::string& name) const {
     auto found = info_.find(name);

@@ -4,7 +4,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "core/progress.h"
 #include "core/time.h"
@@ -24,7 +26,7 @@ class TreeSink : public MbstreamHandler {
     TreeSink(repository::TreeWriter& tree, Options options);
     ~TreeSink() override;
 
-    void begin(const std::string& path) override;
+    void begin(const std::string& path, bool replaces) override;
     void data(const std::string& path, uint64_t offset, ByteView bytes) override;
     void end(const std::string& path) override;
     void rename(const std::string& from, const std::string& to) override;
@@ -35,6 +37,9 @@ class TreeSink : public MbstreamHandler {
     const std::string* info(const std::string& name) const;
     // When the file with the position came: commits went on right after.
     Time position_came() const { return position_came_; }
+    // Tables whose definition came without their files. mariadb-backup (10.11.19) loses an Aria
+    // table that is made and renamed while it runs, and says that all is well.
+    std::vector<std::string> tables_without_files() const;
     bool has_links() const { return has_links_; }  // tables with DATA DIRECTORY
 
   private:
@@ -44,6 +49,9 @@ class TreeSink : public MbstreamHandler {
     const Options options_;
     std::map<std::string, std::unique_ptr<Target>> open_;
     std::map<std::string, std::string> info_;
+    // By path: the engine's number in each .frm, and the files of engines where that shows.
+    std::map<std::string, uint8_t> definitions_;
+    std::set<std::string> table_files_;
     Time position_came_;
     bool has_links_ = false;
 };

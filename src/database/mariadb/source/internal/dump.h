@@ -9,7 +9,7 @@
 #include <stop_token>
 
 #include "database/mariadb/source/internal/made_events.h"
-#include "database/mariadb/source/internal/series.h"
+#include "database/mariadb/source/internal/planned.h"
 #include "database/mariadb/source/source.h"
 #include "database/mariadb/source/wire.h"
 

@@ -53,13 +53,10 @@ Walker::Walker(const LogArchive& archive, const Series& files, size_t first_file
       file_(first_file) {}
 Walker::~Walker() = default;
 
-std::string Walker::name_of(const SeriesFile& file) const {
-    const LogSegment& segment = archive_.segments()[file.segment];
-    return segment.incarnation + "/" + segment.name;
-}
-
 void Walker::gap(const std::string& what) const {
-    throw Error(ErrorKind::refused, fmt::format("log {}: {}", name_of(files_[file_]), what),
+    const LogSegment& segment = files_.segment(file_);
+    throw Error(ErrorKind::refused,
+                fmt::format("log {}/{}: {}", segment.incarnation, segment.name, what),
                 "Replay from a newer base, stop before this log, or say up to which transaction "
                 "each incarnation counts.");
 }
@@ -68,9 +65,10 @@ void Walker::fail(ErrorKind kind, const std::string& what) const {
     throw reader_->reader.at_event(Error(kind, what));
 }
 
-void Walker::join(const SeriesFile& file) {
+void Walker::join() {
     pending_.clear();
-    for (const auto& [domain, begin] : file.begin.all()) {
+    const Position& file = files_.begin(file_);
+    for (const auto& [domain, begin] : file.all()) {
         const Gtid* have = position_.find(domain);
         if (have == nullptr)
             gap(fmt::format("begins after {}, before which nothing of domain {} is known",
@@ -81,7 +79,7 @@ void Walker::join(const SeriesFile& file) {
         if (begin != *have) pending_.insert(domain);
     }
     for (const auto& [domain, have] : position_.all())
-        if (file.begin.find(domain) == nullptr) pending_.insert(domain);
+        if (file.find(domain) == nullptr) pending_.insert(domain);
 }
 
 // What was skipped because of its number alone may be another history.
@@ -95,10 +93,10 @@ void Walker::check_joined() const {
 // Either the log holds the position's own transaction, and what follows it is wanted; or its first
 // transaction of the domain is the very next one, as on a server that was restored to the position.
 bool Walker::is_wanted(const Gtid& gtid) {
-    const SeriesFile& file = files_[file_];
+    size_t part = files_[file_].part;
     auto seen = seen_in_.find(gtid.domain);
-    bool first = seen == seen_in_.end() || seen->second != file.part;
-    seen_in_[gtid.domain] = file.part;
+    bool first = seen == seen_in_.end() || seen->second != part;
+    seen_in_[gtid.domain] = part;
     const Gtid* have = position_.find(gtid.domain);
     if (!pending_.contains(gtid.domain)) {
         if (have != nullptr && gtid.sequence <= have->sequence) out_of_order_ = true;
@@ -112,31 +110,21 @@ bool Walker::is_wanted(const Gtid& gtid) {
         skipped_[gtid.domain] = gtid;
         return false;
     }
-    bool next =
-        first && gtid.sequence == have->sequence + 1 && file.begin.find(gtid.domain) == nullptr;
+    bool next = first && gtid.sequence == have->sequence + 1 &&
+                files_.begin(file_).find(gtid.domain) == nullptr;
     if (!next)
         gap(fmt::format("goes on with {} but does not hold {}", gtid.display(), have->display()));
     pending_.erase(gtid.domain);
     return true;
 }
 
-// Of the next part, the last file that begins no later than where we are.
+// Of another part, the last file that begins no later than where we are.
 std::optional<size_t> Walker::following() const {
-    if (!started_) return file_ < files_.size() ? std::optional(file_) : std::nullopt;
-    size_t next = file_ + 1, part = files_[file_].part;
-    if (cut_)
-        while (next < files_.size() && files_[next].part == part) ++next;
+    if (!started_) return file_;
+    size_t next = cut_ ? files_.next_part(file_) : file_ + 1;
     if (next >= files_.size()) return {};
-    if (files_[next].part == part) return next;
-    size_t best = next;
-    for (size_t i = next; i < files_.size() && files_[i].part == files_[next].part; ++i) {
-        for (const auto& [domain, begin] : files_[i].begin.all()) {
-            const Gtid* have = position_.find(domain);
-            if (have == nullptr || begin.sequence > have->sequence) return best;
-        }
-        best = i;
-    }
-    return best;
+    if (files_[next].part == files_[file_].part) return next;
+    return files_.last_begun(next, position_).value_or(next);
 }
 
 std::optional<Step> Walker::begin_file() {
@@ -154,7 +142,7 @@ std::optional<Step> Walker::begin_file() {
         reader_ = std::make_unique<File>(archive_, files_[file_].segment);
         started_ = true;
         cut_ = false;
-        join(files_[file_]);
+        join();
         step.place = {file_, kBinlogMagic.size()};
         if (!reader_->reader.next(step.event)) continue;  // it was only just created
         step.checksum = reader_->reader.format().checksums;

@@ -10,18 +10,9 @@
 #include <vector>
 
 #include "database/mariadb/binlog/log_file.h"
-#include "database/mariadb/source/position.h"
+#include "database/mariadb/source/internal/series.h"
 
 namespace sevenfold::database::mariadb::source {
-
-struct SeriesFile {
-    size_t segment = 0;  // in the archive
-    size_t part = 0;     // in the series
-    std::string wire_name;
-    Position begin;             // before the file's first transaction
-    std::optional<Gtid> until;  // the part's last transaction that counts
-};
-using Series = std::vector<SeriesFile>;
 
 // A place between two events.
 struct SeriesPlace {
@@ -73,11 +64,10 @@ class Walker {
     void begin_transaction(Step& step);
     void end_transaction(Step& step);
     std::optional<size_t> following() const;
-    void join(const SeriesFile& file);
+    void join();
     void check_joined() const;
     bool is_wanted(const Gtid& gtid);
     [[noreturn]] void gap(const std::string& what) const;
-    std::string name_of(const SeriesFile& file) const;
     [[noreturn]] void fail(ErrorKind kind, const std::string& what) const;
 
     const LogArchive& archive_;

@@ -1,0 +1,30 @@
+// What the db commands share: the database meant, its places, its history.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cli/context.h"
+#include "protect/database_history.h"
+
+namespace sevenfold::cli {
+
+class DbContext {
+  public:
+    // `name` empty: the only database. Throws Error{usage}.
+    DbContext(Context& context, const std::string& name);
+
+    const config::DatabaseConfig& database() const { return database_; }
+    const std::vector<protect::JobPlace>& places();
+    // The timeline, brought up to date.
+    protect::DatabaseHistory history(const std::string& only_place = {});
+    // The database's own server; nothing, with a note at -v, when it does not answer.
+    std::optional<database::ServerLogin> login();
+
+  private:
+    Context& context_;
+    const config::DatabaseConfig& database_;
+    std::vector<protect::JobPlace> places_;
+};
+
+}  // namespace sevenfold::cli

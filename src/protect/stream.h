@@ -1,0 +1,23 @@
+// The stream of a database: received without a pause, sealed into all places every minute.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+
+#include "protect/database.h"
+#include "protect/log_seal.h"
+
+namespace sevenfold::protect {
+
+struct StreamEvents {
+    std::function<void(const database::StreamStatus&)> on_state;  // the protection changed
+    std::function<void(const std::string&)> on_gap;
+    std::function<void(const std::vector<SealResult>&)> on_seal;  // something was stored, or failed
+};
+
+// Until stop is requested; then seals once more. Places that do not open are tried again at every
+// seal. Throws what cannot get better by trying again.
+void run_stream(const config::AppConfig& config, const config::DatabaseConfig& database,
+                const StreamEvents& events, std::stop_token stop);
+
+}  // namespace sevenfold::protect
