@@ -29,7 +29,8 @@ struct TableContent {
     // Independent of the order of rows: the sum, modulo 2^64, of the first 8 bytes of each row's
     // SHA-256 as it stands in the data file (little endian).
     uint64_t checksum = 0;
-    std::vector<std::string> files;    // data, in the snapshot, in the order of the key
+    // Data, in the snapshot, in the order of the key; none: the engine keeps its rows elsewhere.
+    std::vector<std::string> files;
     std::vector<std::string> columns;  // those that the data files hold, in their order
     bool operator==(const TableContent&) const = default;
 };

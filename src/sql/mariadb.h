@@ -75,8 +75,8 @@ class MariadbConnection {
     std::vector<Row> query(std::string_view statement);
     // The first field of the first row; nothing when there is no row or it is NULL.
     std::optional<std::string> value(std::string_view statement);
-    // Row by row as the server sends them; no memory grows. When `row` throws the connection is cut:
-    // it cannot be used any more, and the rest of a large table is not waited for.
+    // Row by row as the server sends them; no memory grows. When `row` throws the connection is
+    // cut: it cannot be used any more, and the rest of a large table is not waited for.
     void stream(std::string_view statement, const std::function<void(const RowView&)>& row);
     // LOAD DATA LOCAL INFILE: `fill` writes at most `size` bytes to `to` and returns how many, 0 at
     // the end. The file name in the statement is not used. Returns the number of rows loaded.

@@ -73,6 +73,23 @@ void hold_and_open(SnapshotSessions& out, Connection& control, const std::string
     }
 }
 
+// Nobody could go on from a base whose position is not known: that is no base.
+void find_gtid(SnapshotSessions& out) {
+    Connection& session = *out.sessions[0];
+    if (out.position.file.empty()) {
+        if (session.value("SELECT @@global.log_bin") == "1")
+            throw Error(ErrorKind::io, "the server does not say where in its binlog it stands");
+        return;
+    }
+    auto gtid = session.value(fmt::format("SELECT BINLOG_GTID_POS({}, {})",
+                                          sql::quote_text(out.position.file), out.position.offset));
+    if (!gtid)
+        throw Error(ErrorKind::io,
+                    fmt::format("the server knows no GTID for its own position {} {}",
+                                out.position.file, out.position.offset));
+    out.position.gtid = *gtid;
+}
+
 bool may_try_again(const sql::ServerError& error) {
     return error.number == ER_LOCK_WAIT_TIMEOUT || error.number == ER_LOCK_DEADLOCK ||
            error.number == ER_BACKUP_LOCK_IS_ACTIVE;
@@ -108,12 +125,7 @@ SnapshotSessions open_snapshot(const sql::MariadbOptions& login, unsigned count,
             if (error.kind() != ErrorKind::timeout || attempt >= attempts) throw;
             continue;
         }
-        if (!out.position.file.empty())
-            out.position.gtid =
-                out.sessions[0]
-                    ->value(fmt::format("SELECT BINLOG_GTID_POS({}, {})",
-                                        sql::quote_text(out.position.file), out.position.offset))
-                    .value_or("");
+        find_gtid(out);
         return out;
     }
 }

@@ -40,10 +40,10 @@ Lines split_lines(std::string_view create) {
 
 }  // namespace
 
-SplitTable split_table(std::string_view create) {
+SplitTable split_table(std::string_view create, bool small) {
     SplitTable out;
     Lines lines = split_lines(create);
-    bool late = lines.tail.find("ENGINE=InnoDB") != lines.tail.npos &&
+    bool late = !small && lines.tail.find("ENGINE=InnoDB") != lines.tail.npos &&
                 lines.tail.find("PARTITION BY") == lines.tail.npos &&
                 create.find("SYSTEM VERSIONING") == create.npos;
     std::string_view counter;  // the AUTO_INCREMENT column, which must have a key from the start

@@ -15,7 +15,8 @@ struct SplitTable {
     std::vector<std::string> foreign_keys;
 };
 // `create` is what SHOW CREATE TABLE prints. Tables for which it would not be safe or of no use
-// (not InnoDB, partitioned, system versioned) keep their keys; foreign keys always come later.
-SplitTable split_table(std::string_view create);
+// (not InnoDB, partitioned, system versioned, `small`) keep their keys; foreign keys always come
+// later.
+SplitTable split_table(std::string_view create, bool small = false);
 
 }  // namespace sevenfold::database::mariadb

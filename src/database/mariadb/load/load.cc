@@ -26,6 +26,7 @@ using sql::MariadbConnection;
 using sql::quote_name;
 
 constexpr unsigned kMostThreads = 8;
+constexpr uint64_t kSmall = 1 << 20;         // bytes of rows for which late keys gain nothing
 constexpr uint64_t kVerifyPiece = 64 << 20;  // tables are read again in pieces of about this size
 
 bool matches(const std::vector<std::string>& patterns, const std::string& name) {
@@ -214,7 +215,7 @@ class Loader {
                  files_.statements(table_file(table.database, table.name))) {
                 std::string text = rename_databases(statement, options_.rename);
                 if (text.starts_with("CREATE TABLE")) {
-                    split_[t] = split_table(text);
+                    split_[t] = split_table(text, data_size(table) < kSmall);
                     text = split_[t].create;
                 }
                 try {
@@ -227,23 +228,27 @@ class Loader {
         prepare_session(control, options_);
     }
 
+    uint64_t data_size(const TableContent& table) const {
+        uint64_t size = 0;
+        for (const std::string& path : table.files) size += files_.file(path).size;
+        return size;
+    }
+
     struct Piece {
         size_t table;
         std::string path;
-        uint64_t size;
     };
 
     // Pieces of all tables over several sessions, those of the largest tables first.
     void load_rows() {
         std::vector<Piece> pieces;
-        std::vector<uint64_t> sizes(tables_.size());
+        std::vector<uint64_t> sizes;
         uint64_t total = 0;
-        for (size_t t = 0; t < tables_.size(); ++t)
-            for (const std::string& path : tables_[t]->files) {
-                pieces.push_back({t, path, files_.file(path).size});
-                sizes[t] += pieces.back().size;
-                total += pieces.back().size;
-            }
+        for (size_t t = 0; t < tables_.size(); ++t) {
+            sizes.push_back(data_size(*tables_[t]));
+            total += sizes.back();
+            for (const std::string& path : tables_[t]->files) pieces.push_back({t, path});
+        }
         std::ranges::stable_sort(pieces, std::greater<>(),
                                  [&](const Piece& piece) { return sizes[piece.table]; });
         if (options_.progress) {
