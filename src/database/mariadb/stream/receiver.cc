@@ -58,7 +58,13 @@ Receiver::Receiver(ReceiverOptions options, ReceiverCallbacks callbacks)
         gap_open_ = true;  // it was noticed, and nothing has come since
         log_->begin_anew();
     }
-    if (!log_->fresh()) durable_ = log_->boundary();
+    if (!log_->fresh()) {
+        // What the files say counts: the state is written now and then only.
+        state_.position = durable_ = log_->boundary();
+        state_.gtid = log_->state() ? log_->state()->position() : "";
+    } else if (!state_.position.file.empty() && !gap_open_) {
+        begin_gap("the spool has lost what was received");
+    }
     if (options_.connect_second) {
         // What was cut off when recovering does not count as copied.
         std::optional<LogPosition> copied = state_.second;
@@ -168,7 +174,7 @@ void Receiver::start(ReplicationClient& client) {
     sql::MariadbConnection& connection = client.connection();
     check_server(connection);
     baseline_ = read_semi_sync(connection);
-    acked_ = false;
+    acked_ = greeted_ = false;
     if (!log_->fresh()) {
         check_continuity(connection);
         ReceivedLog::Resume resume = log_->resume();
@@ -187,6 +193,8 @@ void Receiver::start(ReplicationClient& client) {
     }
     connected_ = true;
     last_heard_ = Clock::now();
+    end_at_look_ = {};
+    looks_behind_ = 0;
     watch_->set_receiving(true);
 }
 
@@ -239,6 +247,12 @@ void Receiver::take(ReplicationClient& client, Group& group) {
         ++group.flagged;
         group.ack_file = added.file;
         group.ack_end = added.end;
+    }
+    // Our first word, before any commit needs it: the server trusts us from then on.
+    if (!greeted_ && client.has_flags() && log_->joined()) {
+        greeted_ = true;
+        group.ack_file = log_->spool().end().file;
+        group.ack_end = log_->spool().end().offset;
     }
     if (gap_open_ && !log_->fresh() && log_->state()) end_gap();
     if (log_->statement_format() && !warned_statement_) {

@@ -10,6 +10,7 @@ namespace {
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kSaveEvery = std::chrono::seconds(1);
 constexpr size_t kMaxGaps = 100;
+constexpr int kLooksBehind = 5;
 
 }  // namespace
 
@@ -43,9 +44,30 @@ void Receiver::tick(bool force) {
             changed_ = true;
         }
         if (look.status) last_status_ = look.status;
+        if (look.status && connected_) compare_ends(*look.status);
     }
     assess();
     if (changed_ && now - last_save_ > kSaveEvery) save();
+}
+
+// After RESET MASTER the server goes on sending heartbeats of a file that is no more. Its own end
+// tells: it lies before ours, or beyond what comes.
+void Receiver::compare_ends(const SemiSyncStatus& status) {
+    if (log_ == nullptr || log_->fresh() || status.file.empty()) return;
+    LogPosition ours = end_at_look_;  // older than the look
+    LogPosition theirs{ours.incarnation, status.file, status.offset};
+    bool moved = !(end_at_look_ == log_->spool().end());
+    end_at_look_ = log_->spool().end();
+    if (ours.file.empty() || ours.incarnation != end_at_look_.incarnation) return;
+    if (theirs < ours)
+        throw Discontinuity(fmt::format("the server's binlog ends at {}:{}, before {}:{}",
+                                        theirs.file, theirs.offset, ours.file, ours.offset));
+    looks_behind_ = !moved && ours < theirs ? looks_behind_ + 1 : 0;
+    if (looks_behind_ < kLooksBehind) return;
+    looks_behind_ = 0;
+    throw Error(ErrorKind::timeout,
+                fmt::format("the server's binlog ends at {}:{}, but nothing comes after {}:{}",
+                            theirs.file, theirs.offset, ours.file, ours.offset));
 }
 
 void Receiver::assess() {
@@ -113,6 +135,9 @@ void Receiver::begin_gap(const std::string& reason) {
         if (log_ && !log_->fresh()) {
             gap.from = log_->boundary();
             if (log_->state()) gap.from_gtid = log_->state()->position();
+        } else {
+            gap.from = state_.position;
+            gap.from_gtid = state_.gtid;
         }
         // A second trouble before anything came is still the same gap.
         if (!gap_open_) state_.gaps.push_back(gap);
