@@ -331,6 +331,53 @@ TEST_P(ContinuityWith, StoresWhatTheServerHas) {
     EXPECT_EQ(gap_count(), 0u);
 }
 
+TEST_F(Continuity, SettingsMayChangeMeanwhile) {
+    TestServer server;
+    RunningReceiver receiver(receiver_options(server, spool), callbacks);
+    int round = 0;
+    for (const char* change :
+         {"SET GLOBAL binlog_checksum=NONE", "SET GLOBAL binlog_checksum=CRC32",
+          "SET GLOBAL log_bin_compress=ON", "SET GLOBAL binlog_format=STATEMENT",
+          "SET GLOBAL binlog_annotate_row_events=OFF"}) {
+        server.run(change);
+        server.run("CREATE DATABASE d" + std::to_string(round));
+        server.run("CREATE TABLE d" + std::to_string(round++) + ".t AS SELECT 1 AS a");
+        ASSERT_TRUE(received(receiver, server)) << change << ": " << receiver.state().reason;
+    }
+    receiver.stop();
+    EXPECT_EQ(gap_count(), 0u);
+    EXPECT_EQ(compare_with_server(server, spool, spool_incarnations(spool).at(0)), "");
+}
+
+// A file of the spool on a device that is always full.
+TEST_F(Continuity, AFullDiskBreaksTheStreamAndAcknowledgesNothing) {
+    TestServer server({.arguments = semi_sync_arguments(300)});
+    RunningReceiver receiver(receiver_options(server, spool), callbacks);
+    server.run("CREATE DATABASE d");
+    ASSERT_TRUE(received(receiver, server));
+    std::string full = spool + "/" + spool_incarnations(spool).at(0) + "/bin.000002";
+    std::filesystem::create_symlink("/dev/full", full);
+    server.run("FLUSH BINARY LOGS");
+    server.run("CREATE DATABASE e");
+    ASSERT_TRUE(eventually([&] {
+        StreamState state = receiver.state();
+        return state.protection == Protection::broken &&
+               state.reason.find("space") != std::string::npos;
+    })) << receiver.state().reason;
+    auto acknowledged = [&] {
+        return *server.connect()->query("SHOW STATUS LIKE 'Rpl_semi_sync_master_yes_tx'")[0][1];
+    };
+    std::string before = acknowledged();
+    server.run("CREATE DATABASE f");
+    EXPECT_EQ(acknowledged(), before);
+    std::filesystem::remove(full);
+    ASSERT_TRUE(received(receiver, server)) << receiver.state().reason;
+    receiver.stop();
+    EXPECT_EQ(gap_count(), 0u);
+    EXPECT_GE(receiver.state().unprotected_transactions, 2u);
+    EXPECT_EQ(compare_with_server(server, spool, spool_incarnations(spool).at(0)), "");
+}
+
 TEST_F(Continuity, EncryptedLogsComeAsTheyWere) {
     std::string keys = folder / "keys";
     os::write_file_atomically(

@@ -191,6 +191,8 @@ void Receiver::start(ReplicationClient& client) {
         }
         client.dump(file, 4);
     }
+    history_.reset();
+    if (log_->fresh()) history_ = LogPosition{{}, baseline_->file, baseline_->offset};
     connected_ = true;
     last_heard_ = Clock::now();
     end_at_look_ = {};
@@ -276,6 +278,10 @@ void Receiver::finish(ReplicationClient& client, Group& group) {
         throw;
     }
     bool second = second_has(end);
+    // What the server had before the stream began was never promised to anybody.
+    bool history =
+        history_ && end <= LogPosition{end.incarnation, history_->file, history_->offset};
+    if (!history) history_.reset();
     if (group.ack_end != 0) {
         client.ack(group.ack_file, group.ack_end);
         acked_ = true;
@@ -287,7 +293,10 @@ void Receiver::finish(ReplicationClient& client, Group& group) {
         if (log_->state()) state_.gtid = log_->state()->position();
         state_.transactions += group.transactions;
         state_.acknowledged += group.flagged;
-        if (!second) state_.unprotected_transactions += group.transactions;
+        // A commit was safe when its client learned of it only if the server waited for our word.
+        bool armed = second && state_.protection == Protection::armed;
+        uint64_t safe = armed ? std::min(group.flagged, group.transactions) : 0;
+        if (!history) state_.unprotected_transactions += group.transactions - safe;
         state_.bytes += group.bytes;
         if (group.transactions > 0) state_.last_received = sevenfold::Clock::system().now();
     }

@@ -114,6 +114,7 @@ class Receiver {
     bool second_ok_ = false;  // the second spool keeps up: commits wait for it
     // Of the server's counts: when this connection began, and at the last look.
     std::optional<SemiSyncStatus> baseline_, last_status_;
+    std::optional<LogPosition> history_;  // the server's end when a new incarnation began
     uint64_t last_look_ = 0;
     LogPosition end_at_look_;               // of ours, at the last look
     int looks_behind_ = 0;                  // in a row, without anything that came

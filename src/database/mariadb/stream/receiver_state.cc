@@ -34,18 +34,20 @@ void Receiver::tick(bool force) {
         state_.second = status.copied;
     }
     Watch::Look look = watch_->look();
-    if (look.number != last_look_) {
+    bool new_look = look.number != last_look_;
+    if (new_look) {
         last_look_ = look.number;
-        // Commits that the server did not let wait, though it should have.
+        // Commits that the server did not let wait to the end, though we thought it does. Others
+        // are counted when they come.
+        std::lock_guard lock(mutex_);
         if (look.status && last_status_ && look.status->uptime >= last_status_->uptime &&
-            look.status->no_tx > last_status_->no_tx && options_.semi_sync) {
-            std::lock_guard lock(mutex_);
+            look.status->no_tx > last_status_->no_tx && state_.protection == Protection::armed) {
             state_.unprotected_transactions += look.status->no_tx - last_status_->no_tx;
             changed_ = true;
         }
         if (look.status) last_status_ = look.status;
-        if (look.status && connected_) compare_ends(*look.status);
     }
+    if (new_look && look.status && connected_) compare_ends(*look.status);
     assess();
     if (changed_ && now - last_save_ > kSaveEvery) save();
 }
