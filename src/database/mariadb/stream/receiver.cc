@@ -195,8 +195,7 @@ void Receiver::start(ReplicationClient& client) {
     if (log_->fresh()) history_ = LogPosition{{}, baseline_->file, baseline_->offset};
     connected_ = true;
     last_heard_ = Clock::now();
-    end_at_look_ = {};
-    looks_behind_ = 0;
+    looks_apart_ = 0;
     watch_->set_receiving(true);
 }
 

@@ -116,8 +116,9 @@ class Receiver {
     std::optional<SemiSyncStatus> baseline_, last_status_;
     std::optional<LogPosition> history_;  // the server's end when a new incarnation began
     uint64_t last_look_ = 0;
-    LogPosition end_at_look_;               // of ours, at the last look
-    int looks_behind_ = 0;                  // in a row, without anything that came
+    // Ends of ours and the server's log at the last look, and those for which we connected anew.
+    std::pair<LogPosition, LogPosition> ends_at_look_, doubted_;
+    int looks_apart_ = 0;                   // in a row, without any change
     bool acked_ = false, greeted_ = false;  // on this connection
     std::string broken_reason_ = "not connected yet", last_failure_;
     int refusals_ = 0;  // error 1236 in a row

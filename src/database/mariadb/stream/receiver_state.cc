@@ -10,7 +10,7 @@ namespace {
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kSaveEvery = std::chrono::seconds(1);
 constexpr size_t kMaxGaps = 100;
-constexpr int kLooksBehind = 5;
+constexpr int kLooksApart = 5;
 
 }  // namespace
 
@@ -52,24 +52,20 @@ void Receiver::tick(bool force) {
     if (changed_ && now - last_save_ > kSaveEvery) save();
 }
 
-// After RESET MASTER the server goes on sending heartbeats of a file that is no more. Its own end
-// tells: it lies before ours, or beyond what comes.
+// After RESET MASTER the server goes on sending heartbeats of a file that is no more; only its own
+// end tells. That may also lag behind what it has sent, for as long as commits wait. So where the
+// two ends stay apart, we connect anew: then what we have is compared with what the server has.
 void Receiver::compare_ends(const SemiSyncStatus& status) {
     if (log_ == nullptr || log_->fresh() || status.file.empty()) return;
-    LogPosition ours = end_at_look_;  // older than the look
-    LogPosition theirs{ours.incarnation, status.file, status.offset};
-    bool moved = !(end_at_look_ == log_->spool().end());
-    end_at_look_ = log_->spool().end();
-    if (ours.file.empty() || ours.incarnation != end_at_look_.incarnation) return;
-    if (theirs < ours)
-        throw Discontinuity(fmt::format("the server's binlog ends at {}:{}, before {}:{}",
-                                        theirs.file, theirs.offset, ours.file, ours.offset));
-    looks_behind_ = !moved && ours < theirs ? looks_behind_ + 1 : 0;
-    if (looks_behind_ < kLooksBehind) return;
-    looks_behind_ = 0;
-    throw Error(ErrorKind::timeout,
+    const LogPosition& ours = log_->spool().end();
+    std::pair ends(ours, LogPosition{ours.incarnation, status.file, status.offset});
+    looks_apart_ = ends == ends_at_look_ && ends.first != ends.second ? looks_apart_ + 1 : 0;
+    ends_at_look_ = ends;
+    if (looks_apart_ < kLooksApart || ends == doubted_) return;
+    doubted_ = ends;
+    throw Error(ErrorKind::network,
                 fmt::format("the server's binlog ends at {}:{}, but nothing comes after {}:{}",
-                            theirs.file, theirs.offset, ours.file, ours.offset));
+                            status.file, status.offset, ours.file, ours.offset));
 }
 
 void Receiver::assess() {

@@ -185,8 +185,6 @@ SealedPlace Sealer::seal_at(const SealPlace& place, const std::vector<Wanted>& f
     Chapter chapter = chapter_for(known, files);
     repository::BlobWriter writer({{.name = place.name, .repository = &repository, .lock = &lock}},
                                   {});
-    repository::TreeWriter tree(writer, repository.chunker(),
-                                {.time = chapter.begun, .uid = getuid(), .gid = getgid()});
     for (const Wanted& w : files) {
         if (has(w)) continue;
         // A file that an older chapter has in part goes on from there: its blobs are reused.
@@ -202,18 +200,28 @@ SealedPlace Sealer::seal_at(const SealPlace& place, const std::vector<Wanted>& f
         result.bytes += extend(writer, at->second, path, w.size);
         known.sizes[w.key] = at->second.size;
     }
-    uint64_t total = 0;
-    for (const auto& [key, node] : chapter.files) {
-        tree.add(key.first + "/" + key.second, node);
-        total += node.size;
-    }
-    Snapshot snapshot;
+    repository::TreeWriter tree(writer, repository.chunker(),
+                                {.time = chapter.begun, .uid = getuid(), .gid = getgid()});
+    for (const auto& [key, node] : chapter.files) tree.add(key.first + "/" + key.second, node);
+    Snapshot snapshot = describe(chapter, tree, result.bytes);
     snapshot.tree = tree.finish();
     writer.finish();
     if (auto failure = writer.failure(0)) throw *failure;
     if (writer.state(0) != repository::BlobWriter::State::active)
         throw Error(ErrorKind::timeout, "the place could not keep up");
-    snapshot.time = now;
+    lock.check_held();
+    save_snapshot(repository, snapshot);
+    result.snapshot = snapshot.id;
+    supersede(repository, chapter, result);
+    known.chapter = std::move(chapter);
+    slot = std::move(known);
+    return result;
+}
+
+Snapshot Sealer::describe(const Chapter& chapter, const repository::TreeWriter& tree,
+                          uint64_t added) const {
+    Snapshot snapshot;
+    snapshot.time = options_.clock->now();
     snapshot.paths = {snapshot_path(options_.database, SnapshotKind::log)};
     snapshot.hostname = options_.host;
     snapshot.username = options_.user;
@@ -221,15 +229,16 @@ SealedPlace Sealer::seal_at(const SealPlace& place, const std::vector<Wanted>& f
     snapshot.gid = getgid();
     snapshot.tags = {chapter.tag};
     snapshot.program_version = "sevenfold " SEVENFOLD_VERSION;
-    snapshot.summary = repository::SnapshotSummary{.backup_start = now,
-                                                   .backup_end = options_.clock->now(),
-                                                   .data_added = result.bytes,
-                                                   .total_files_processed = chapter.files.size(),
-                                                   .total_bytes_processed = total};
-    lock.check_held();
-    save_snapshot(repository, snapshot);
-    result.snapshot = snapshot.id;
-    // What the new one contains is not needed twice.
+    snapshot.summary = repository::SnapshotSummary{.backup_start = snapshot.time,
+                                                   .backup_end = snapshot.time,
+                                                   .data_added = added,
+                                                   .total_files_processed = tree.file_count(),
+                                                   .total_bytes_processed = tree.byte_count()};
+    return snapshot;
+}
+
+// What the newest snapshot of a chapter contains is not needed twice.
+void Sealer::supersede(const Repository& repository, Chapter& chapter, SealedPlace& result) const {
     std::vector<Id> left;
     for (const Id& old : chapter.snapshots) {
         try {
@@ -240,11 +249,8 @@ SealedPlace Sealer::seal_at(const SealPlace& place, const std::vector<Wanted>& f
             left.push_back(old);
         }
     }
-    left.push_back(snapshot.id);
+    left.push_back(*result.snapshot);
     chapter.snapshots = std::move(left);
-    known.chapter = std::move(chapter);
-    slot = std::move(known);
-    return result;
 }
 
 bool Sealer::stored_everywhere(const std::string& incarnation, const std::string& file,

@@ -19,6 +19,10 @@
 #include "repository/repository.h"
 #include "repository/snapshot.h"
 
+namespace sevenfold::repository {
+class TreeWriter;
+}
+
 namespace sevenfold::database::mariadb {
 
 struct SealOptions {
@@ -81,6 +85,10 @@ class Sealer {
     SealedPlace seal_at(const SealPlace& place, const std::vector<Wanted>& files);
     Known learn(const repository::Repository& repository) const;
     void forget_missing(const repository::Repository& repository, Known& known) const;
+    repository::Snapshot describe(const Chapter& chapter, const repository::TreeWriter& tree,
+                                  uint64_t added) const;
+    void supersede(const repository::Repository& repository, Chapter& chapter,
+                   SealedPlace& result) const;
     Chapter chapter_for(const Known& known, const std::vector<Wanted>& files) const;
 
     const SealOptions options_;

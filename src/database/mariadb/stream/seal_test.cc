@@ -179,13 +179,13 @@ TEST_F(Seal, OfALiveStream) {
                                  synced = to.position;
                              }});
     std::jthread load([&] { run_workload(server, {.writers = 3, .transactions = 60}); });
+    LogPosition until;
     for (int i = 0; i < 5; ++i) {
-        std::this_thread::sleep_for(100ms);
-        LogPosition until;
-        {
+        LogPosition before = until;
+        eventually([&] {
             std::lock_guard lock(mutex);
-            until = synced;
-        }
+            return before < (until = synced);
+        });
         seal(until);
     }
     load.join();
