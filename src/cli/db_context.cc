@@ -5,6 +5,13 @@
 
 namespace sevenfold::cli {
 
+bool is_gtid(const std::string& text) {
+    bool date = text.size() == 10 && text[4] == '-' && text[7] == '-';
+    return !date && text.size() >= 5 && std::ranges::count(text, '-') == 2 &&
+           text.find_first_not_of("0123456789-") == text.npos && text.front() != '-' &&
+           text.back() != '-';
+}
+
 DbContext::DbContext(Context& context, const std::string& name)
     : context_(context), database_(context.config().database(name)) {}
 

@@ -9,6 +9,9 @@
 
 namespace sevenfold::cli {
 
+// "0-1-4711", and no date.
+bool is_gtid(const std::string& text);
+
 class DbContext {
   public:
     // `name` empty: the only database. Throws Error{usage}.

@@ -120,6 +120,7 @@ struct StartOptions {
 
 // Receiving a server's log while it is written.
 struct StreamRequest {
+    std::string database;  // its name in the configuration
     std::string spool;        // folder on this machine
     bool acknowledge = true;  // commits wait until what they did is stored
     bool canary = false;
@@ -156,6 +157,22 @@ class LogReceiver {
     // Until stop is requested; reconnects by itself. Throws what cannot get better by trying again.
     virtual void run(std::stop_token stop) = 0;
     virtual StreamStatus status() const = 0;
+    // Stores what is durable in the spool at every place, as snapshots of SnapshotKind::log; each
+    // replaces the one before it. Never throws for a place's failure. May be called while run()
+    // runs.
+    struct Place {
+        std::string name;
+        repository::Repository* repository = nullptr;  // null: it could not be opened
+    };
+    struct Sealed {
+        std::string place;
+        uint64_t bytes = 0;  // newly stored
+        bool saved = false;  // a snapshot was made: there was something new
+        std::optional<Error> error;
+    };
+    virtual std::vector<Sealed> seal(const std::vector<Place>& places) = 0;
+    // Removes from the spool what every place has and nobody will append to; how many files.
+    virtual size_t trim(std::chrono::seconds keep) = 0;
 };
 
 struct StreamCallbacks {

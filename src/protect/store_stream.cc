@@ -28,7 +28,6 @@ Ready prepare(const JobPlace& place, size_t number, const StoreOptions& options)
                     *place.repository,
                     repository::LockOptions{.retry_for = options.retry_lock, .stop = options.stop}),
                 {}};
-    if (options.keep_index) return ready;
     std::vector<Error> damaged;  // `status` and `repo check` tell of them
     for (const Snapshot& snapshot : repository::load_snapshots(*place.repository, &damaged))
         if (snapshot.paths == std::vector{options.path}) ready.parent = snapshot.id;

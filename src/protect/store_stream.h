@@ -19,7 +19,6 @@ struct StoreOptions {
     Time time;  // of the snapshot
     std::chrono::milliseconds retry_lock{0};
     repository::WriterOptions writer;
-    bool keep_index = false;  // it is loaded, and what others stored since does not matter
     std::stop_token stop;
 };
 

@@ -30,10 +30,14 @@ class OpenPlaces {
             if (places_[i].error) places_[i] = open_places({configs_[i]}, options_)[0];
         return places_;
     }
-    // A connection that broke is opened anew next time.
-    void failed(const std::string& name, const Error& error) {
-        for (JobPlace& place : places_)
-            if (place.name == name) place.error = error;
+    // A connection that broke is opened anew next time. Returns what is wrong with the place.
+    Error failed(const std::string& name, const Error& error) {
+        for (JobPlace& place : places_) {
+            if (place.name != name) continue;
+            if (!place.error) place.error = error;
+            return *place.error;
+        }
+        return error;
     }
 
   private:
@@ -77,6 +81,7 @@ void run_stream(const config::AppConfig& config, const config::DatabaseConfig& d
                 const StreamEvents& events, std::stop_token stop) {
     OpenPlaces places(config, database, stop);
     database::StreamRequest request;
+    request.database = database.name;
     request.spool = spool_folder(config, database);
     os::make_dirs(request.spool);
     request.acknowledge = database.ack == "semi-sync";
@@ -98,16 +103,18 @@ void run_stream(const config::AppConfig& config, const config::DatabaseConfig& d
     };
     auto driver = open_database(database);
     auto receiver = driver->receive(request, callbacks);
-    LogSealer sealer(database.name, request.spool, {"database=" + database.name, "binlog"});
-    auto seal = [&](std::stop_token token) {
-        auto results = sealer.seal(places.get(), token);
+    auto seal = [&] {
+        std::vector<database::LogReceiver::Place> targets;
+        for (const JobPlace& place : places.get())
+            targets.push_back({place.name, place.error ? nullptr : place.repository.get()});
+        auto results = receiver->seal(targets);
         bool news = false;
-        for (const SealResult& result : results) {
-            if (result.error) places.failed(result.place, *result.error);
+        for (database::LogReceiver::Sealed& result : results) {
+            if (result.error) result.error = places.failed(result.place, *result.error);
             news = news || result.saved || result.error;
         }
         if (news && events.on_seal) events.on_seal(results);
-        sealer.trim_spool(places.get(), kKeepInSpool);
+        receiver->trim(kKeepInSpool);
     };
     std::stop_source ended;
     std::exception_ptr failure;
@@ -129,10 +136,10 @@ void run_stream(const config::AppConfig& config, const config::DatabaseConfig& d
             });
             pending.bytes = 0;
         }
-        if (!ended.stop_requested()) seal(stop);
+        if (!ended.stop_requested()) seal();
     }
     receiving.join();
-    seal({});  // what came last
+    seal();  // what came last
     if (failure) std::rethrow_exception(failure);
 }
 

@@ -5,14 +5,14 @@
 #include <stop_token>
 
 #include "protect/database.h"
-#include "protect/log_seal.h"
 
 namespace sevenfold::protect {
 
 struct StreamEvents {
     std::function<void(const database::StreamStatus&)> on_state;  // the protection changed
     std::function<void(const std::string&)> on_gap;
-    std::function<void(const std::vector<SealResult>&)> on_seal;  // something was stored, or failed
+    std::function<void(const std::vector<database::LogReceiver::Sealed>&)>
+        on_seal;  // something was stored, or failed
 };
 
 // Until stop is requested; then seals once more. Places that do not open are tried again at every

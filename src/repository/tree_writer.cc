@@ -102,9 +102,7 @@ struct TreeWriter::File::Impl {
           path(std::move(p)),
           options(o),
           worker(shared->writer),
-          chunker(shared->chunker),
-          size(options.prefix_size),
-          content(options.prefix) {}
+          chunker(shared->chunker) {}
 
     std::shared_ptr<Shared> shared;
     const std::string path;

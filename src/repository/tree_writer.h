@@ -22,10 +22,6 @@ struct StreamFileOptions {
     size_t fixed_chunk = 0;
     uint32_t mode = 0600;
     Time mtime;
-    // The file begins with this content, which every place is known to have; what is written comes
-    // after it.
-    std::vector<Id> prefix;
-    uint64_t prefix_size = 0;
 };
 
 class TreeWriter {

@@ -1,5 +1,6 @@
 // db restore: a database as it was at a moment, or as it would be without some transactions.
 #include "cli/commands.h"
+#include "cli/db_context.h"
 #include "cli/progress_display.h"
 #include "cli/times.h"
 #include "core/log.h"
@@ -20,13 +21,6 @@ struct Options {
     std::vector<std::string> skip, replace, tables, as;
     bool start = false, no_replay = false, no_users = false;
 };
-
-// "0-1-4711".
-bool is_gtid(const std::string& text) {
-    size_t dashes = std::ranges::count(text, '-');
-    return dashes == 2 && text.find_first_not_of("0123456789-") == text.npos &&
-           text.find('-') <= 10 && text.size() > 4 && !(text.size() == 10 && text[4] == '-');
-}
 
 database::ReplayRequest::Until until_of(const Options& options) {
     if (!options.to.empty() && !options.before.empty())

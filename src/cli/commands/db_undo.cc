@@ -182,10 +182,15 @@ int export_table(Context& context, const ExportOptions& options) {
     restore.place = options.place;
     restore.stop = context.stop();
     if (!options.at.empty()) {
-        if (auto time = parse_time(options.at))
+        auto time = parse_time(options.at);
+        if (is_gtid(options.at))
+            restore.until = {.kind = Kind::after, .transaction = options.at};
+        else if (time)
             restore.until = {.kind = Kind::time, .time = *time};
         else
-            restore.until = {.kind = Kind::after, .transaction = options.at};
+            throw Error(ErrorKind::usage,
+                        fmt::format("--at {}: neither a time nor a GTID", options.at),
+                        "Write '2026-11-25 14:03' or 0-1-4711.");
     }
     protect::PastServer past(context.config(), db.database(), db.places(), restore);
     auto driver = database::make_driver(db.database().driver, {});

@@ -41,8 +41,8 @@ void print_state(Terminal& terminal, const database::StreamStatus& status) {
                       .set("unprotected_seconds", status.unprotected_seconds));
 }
 
-void print_seals(Terminal& terminal, const std::vector<protect::SealResult>& seals) {
-    for (const protect::SealResult& seal : seals) {
+void print_seals(Terminal& terminal, const std::vector<database::LogReceiver::Sealed>& seals) {
+    for (const database::LogReceiver::Sealed& seal : seals) {
         if (seal.error) {
             terminal.error(seal.error->message().starts_with("place ")
                                ? *seal.error
@@ -79,7 +79,7 @@ int stream(Context& context, const Options& options) {
             reason, database.name);
         context.terminal().json(JsonObject().set("type", "gap").set("reason", reason));
     };
-    events.on_seal = [&](const std::vector<protect::SealResult>& seals) {
+    events.on_seal = [&](const std::vector<database::LogReceiver::Sealed>& seals) {
         std::lock_guard lock(mutex);
         print_seals(context.terminal(), seals);
     };

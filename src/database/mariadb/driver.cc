@@ -197,8 +197,19 @@ class MariadbDriver : public Driver {
         return make_receiver(connection_options(options_.stream_login), request, callbacks);
     }
 
-    std::vector<StreamFinding> check_stream() override {
-        return mariadb::check_stream(connection_options(options_.stream_login));
+    std::vector<database::StreamFinding> check_stream() override {
+        sql::MariadbConnection connection(connection_options(options_.stream_login));
+        std::vector<database::StreamFinding> out;
+        for (const auto& finding : mariadb::check_stream(connection)) {
+            std::string fix = finding.now;
+            if (!finding.config.empty())
+                fix += (fix.empty() ? "in the server's option file: "
+                                    : "   (and in its option file: ") +
+                       finding.config + (finding.now.empty() ? "" : ")");
+            out.push_back({finding.weight != mariadb::StreamFinding::Weight::note, finding.setting,
+                           finding.value, finding.meaning, fix});
+        }
+        return out;
     }
 
     std::vector<std::string> grant_statements(const GrantRequest& request) override {

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "core/log.h"
 #include "database/mariadb/stream/receiver.h"
+#include "database/mariadb/stream/seal.h"
 #include "net/ssh_command.h"
+#include "os/user_names.h"
 
 namespace sevenfold::database {
 namespace mariadb {
@@ -47,19 +50,42 @@ class MariadbReceiver : public LogReceiver {
   public:
     MariadbReceiver(const sql::MariadbOptions& login, const StreamRequest& request,
                     const StreamCallbacks& callbacks)
-        : receiver_(options_for(login, request), callbacks_for(callbacks)) {}
+        : receiver_(options_for(login, request), callbacks_for(callbacks)),
+          sealer_({.spool = request.spool,
+                   .database = request.database,
+                   .host = host_name(),
+                   .user = os::UserNames().user_name(geteuid())}) {}
 
     void run(std::stop_token stop) override { receiver_.run(stop); }
     StreamStatus status() const override { return to_status(receiver_.state()); }
 
+    std::vector<Sealed> seal(const std::vector<Place>& places) override {
+        std::vector<Sealed> out;
+        LogPosition until = receiver_.state().position;
+        if (until.incarnation.empty()) return out;  // nothing was received yet
+        std::vector<SealPlace> targets;
+        for (const Place& place : places) targets.push_back({place.name, place.repository});
+        for (SealedPlace& sealed : sealer_.seal(targets, until)) {
+            if (sealed.not_removed)
+                log_debug("place {}: {}", sealed.name, sealed.not_removed->message());
+            out.push_back({sealed.name, sealed.bytes, sealed.snapshot.has_value(), sealed.error});
+        }
+        return out;
+    }
+
+    size_t trim(std::chrono::seconds keep) override { return sealer_.trim(keep); }
+
   private:
+    static std::string host_name() {
+        char host[256] = {};
+        return gethostname(host, sizeof host - 1) == 0 ? host : "";
+    }
+
     static ReceiverOptions options_for(const sql::MariadbOptions& login,
                                        const StreamRequest& request) {
         ReceiverOptions options;
         options.connection = login;
-        char host[256] = {};
-        gethostname(host, sizeof host - 1);
-        options.server_id = receiver_server_id(host, request.spool);
+        options.server_id = receiver_server_id(host_name(), request.spool);
         options.spool = request.spool;
         options.semi_sync = request.acknowledge;
         options.first_file = request.first_file;
@@ -87,6 +113,7 @@ class MariadbReceiver : public LogReceiver {
     }
 
     Receiver receiver_;
+    Sealer sealer_;  // of the one thread that seals
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "database/testing/running_receiver.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include "database/mariadb/stream/spool.h"
 #include "os/file.h"
@@ -13,7 +14,7 @@ bool eventually(const std::function<bool()>& holds, int seconds) {
     auto until = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
     while (!holds()) {
         if (std::chrono::steady_clock::now() > until) return false;
-        std::this_thread::sleep_for(10ms);
+        ::poll(nullptr, 0, 5);
     }
     return true;
 }

@@ -70,6 +70,10 @@ class Ledger {
         threads_.clear();
         return done_;
     }
+    std::set<std::string> told() {
+        std::lock_guard lock(mutex_);
+        return done_;
+    }
     size_t size() {
         std::lock_guard lock(mutex_);
         return done_.size();
@@ -102,7 +106,7 @@ TEST(Protection, WhatClientsWereToldSurvivesTheServer) {
         ASSERT_TRUE(eventually([&] { return receiver.protection() == Protection::armed; }))
             << receiver.state().reason;
         Ledger ledger(server);
-        std::this_thread::sleep_for(std::chrono::milliseconds(250 + 170 * round));
+        eventually([&] { return ledger.size() > 40 + 70u * round; });
         server.kill();
         std::set<std::string> done = ledger.finish();
         EXPECT_GT(done.size(), 20u);
@@ -142,13 +146,12 @@ TEST(Protection, WhatClientsWereToldSurvivesTheReceiver) {
             [&] { return armed() && load_state(folder / "spool")->acknowledged > before; }));
         Ledger ledger(server);
         eventually([&] { return ledger.size() > 100; });
+        std::set<std::string> before_death = ledger.told();
         kill(child, SIGKILL);
         waitpid(child, nullptr, 0);
+        std::set<std::string> at_death = transactions_in(*open_log_folder(folder / "spool"));
+        EXPECT_EQ(missing(before_death, at_death), "");
         // From now on the server waits until its limit, and nothing that it then says counts.
-        std::set<std::string> at_death = [&] {
-            std::this_thread::sleep_for(50ms);
-            return transactions_in(*open_log_folder(folder / "spool"));
-        }();
         server.run("SET GLOBAL rpl_semi_sync_master_enabled=OFF");
         ledger.finish();
         server.run("SET GLOBAL rpl_semi_sync_master_enabled=ON");
@@ -179,7 +182,7 @@ struct Switchable : SpoolTarget {
     }
     void sync() override {
         check();
-        while (control.slow && !control.down) std::this_thread::sleep_for(5ms);
+        eventually([&] { return !control.slow || control.down; });
         inner->sync();
     }
     bool knows(const std::string& incarnation, const std::string& file) override {
@@ -267,6 +270,7 @@ TEST(Protection, SecondSpoolOverSftp) {
             << receiver.state().reason;
     }
     receiver.stop();
+    EXPECT_TRUE(receiver.state().gaps.empty());
     // The host's own view of it, over SFTP.
     auto target = open_sftp_target(sftp, location.path, test_key());
     EXPECT_EQ(transactions_in(*open_sealed_spool(target->parts(), test_key())),

@@ -6,12 +6,15 @@
 #include <algorithm>
 
 #include "core/check.h"
+#include "database/mariadb/binlog/encode.h"
 
 namespace sevenfold::database::mariadb {
 namespace {
 
 // Asked for again when a connection is made; more would only cost time.
 constexpr uint64_t kMaxOverlap = 1 << 20;
+// Servers that do not know a type pass over it when the flag kIgnorable is set.
+constexpr auto kIgnorableEvent = static_cast<EventType>(28);
 // Of "created" in a format description's body: the server clears it when a connection begins in
 // the middle of a file.
 constexpr size_t kCreatedAt = 52, kCreatedSize = 4;
@@ -24,6 +27,18 @@ Event split_made(ByteView raw) {
     Format format;
     format.checksums = sums;
     return split_event(raw, format);
+}
+
+// A server that encrypts its files sends them decrypted, but for the event that says that what
+// follows is encrypted. Here that is not so: an event of the same size that everybody passes over
+// takes its place.
+Bytes without_encryption(const Event& event, const Format& format) {
+    EventHeader header = event.header;
+    header.type = kIgnorableEvent;
+    header.flags |= kIgnorable;
+    Bytes body(event.body.size());
+    std::ranges::fill(body, uint8_t{0});
+    return build_event(header, body, format.checksums);
 }
 
 }  // namespace
@@ -69,6 +84,12 @@ ReceivedLog::Added ReceivedLog::add(ByteView raw) {
         return added;
     }
     Event event = split_event(raw, format_);
+    Bytes neutral;
+    if (header.type == EventType::start_encryption) {
+        neutral = without_encryption(event, format_);
+        event = split_event(neutral, format_);
+        raw = neutral;
+    }
     if (header.type == EventType::format_description) {
         description(event, added);
         return added;

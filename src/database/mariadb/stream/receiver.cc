@@ -58,7 +58,13 @@ Receiver::Receiver(ReceiverOptions options, ReceiverCallbacks callbacks)
         gap_open_ = true;  // it was noticed, and nothing has come since
         log_->begin_anew();
     }
-    if (!log_->fresh()) durable_ = log_->boundary();
+    if (!log_->fresh()) {
+        // What the files say counts: the state is written now and then only.
+        state_.position = durable_ = log_->boundary();
+        state_.gtid = log_->state() ? log_->state()->position() : "";
+    } else if (!state_.position.file.empty() && !gap_open_) {
+        begin_gap("the spool has lost what was received");
+    }
     if (options_.connect_second) {
         // What was cut off when recovering does not count as copied.
         std::optional<LogPosition> copied = state_.second;
@@ -168,7 +174,7 @@ void Receiver::start(ReplicationClient& client) {
     sql::MariadbConnection& connection = client.connection();
     check_server(connection);
     baseline_ = read_semi_sync(connection);
-    acked_ = false;
+    acked_ = greeted_ = false;
     if (!log_->fresh()) {
         check_continuity(connection);
         ReceivedLog::Resume resume = log_->resume();
@@ -185,8 +191,11 @@ void Receiver::start(ReplicationClient& client) {
         }
         client.dump(file, 4);
     }
+    history_.reset();
+    if (log_->fresh()) history_ = LogPosition{{}, baseline_->file, baseline_->offset};
     connected_ = true;
     last_heard_ = Clock::now();
+    looks_apart_ = 0;
     watch_->set_receiving(true);
 }
 
@@ -240,6 +249,12 @@ void Receiver::take(ReplicationClient& client, Group& group) {
         group.ack_file = added.file;
         group.ack_end = added.end;
     }
+    // Our first word, before any commit needs it: the server trusts us from then on.
+    if (!greeted_ && client.has_flags() && log_->joined()) {
+        greeted_ = true;
+        group.ack_file = log_->spool().end().file;
+        group.ack_end = log_->spool().end().offset;
+    }
     if (gap_open_ && !log_->fresh() && log_->state()) end_gap();
     if (log_->statement_format() && !warned_statement_) {
         warned_statement_ = true;
@@ -262,6 +277,10 @@ void Receiver::finish(ReplicationClient& client, Group& group) {
         throw;
     }
     bool second = second_has(end);
+    // What the server had before the stream began was never promised to anybody.
+    bool history =
+        history_ && end <= LogPosition{end.incarnation, history_->file, history_->offset};
+    if (!history) history_.reset();
     if (group.ack_end != 0) {
         client.ack(group.ack_file, group.ack_end);
         acked_ = true;
@@ -273,7 +292,10 @@ void Receiver::finish(ReplicationClient& client, Group& group) {
         if (log_->state()) state_.gtid = log_->state()->position();
         state_.transactions += group.transactions;
         state_.acknowledged += group.flagged;
-        if (!second) state_.unprotected_transactions += group.transactions;
+        // A commit was safe when its client learned of it only if the server waited for our word.
+        bool armed = second && state_.protection == Protection::armed;
+        uint64_t safe = armed ? std::min(group.flagged, group.transactions) : 0;
+        if (!history) state_.unprotected_transactions += group.transactions - safe;
         state_.bytes += group.bytes;
         if (group.transactions > 0) state_.last_received = sevenfold::Clock::system().now();
     }

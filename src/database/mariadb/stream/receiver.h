@@ -93,6 +93,7 @@ class Receiver {
     void finish(ReplicationClient& client, Group& group);
     bool second_has(const LogPosition& position);
     void tick(bool force = false);
+    void compare_ends(const SemiSyncStatus& status);
     void assess();
     void set_protection(Protection protection, const std::string& reason);
     void begin_gap(const std::string& reason);
@@ -113,8 +114,12 @@ class Receiver {
     bool second_ok_ = false;  // the second spool keeps up: commits wait for it
     // Of the server's counts: when this connection began, and at the last look.
     std::optional<SemiSyncStatus> baseline_, last_status_;
+    std::optional<LogPosition> history_;  // the server's end when a new incarnation began
     uint64_t last_look_ = 0;
-    bool acked_ = false;  // on this connection
+    // Ends of ours and the server's log at the last look, and those for which we connected anew.
+    std::pair<LogPosition, LogPosition> ends_at_look_, doubted_;
+    int looks_apart_ = 0;                   // in a row, without any change
+    bool acked_ = false, greeted_ = false;  // on this connection
     std::string broken_reason_ = "not connected yet", last_failure_;
     int refusals_ = 0;  // error 1236 in a row
     Clock::time_point last_tick_, last_save_, last_heard_;

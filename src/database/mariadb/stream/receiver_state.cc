@@ -10,6 +10,7 @@ namespace {
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kSaveEvery = std::chrono::seconds(1);
 constexpr size_t kMaxGaps = 100;
+constexpr int kLooksApart = 5;
 
 }  // namespace
 
@@ -33,19 +34,38 @@ void Receiver::tick(bool force) {
         state_.second = status.copied;
     }
     Watch::Look look = watch_->look();
-    if (look.number != last_look_) {
+    bool new_look = look.number != last_look_;
+    if (new_look) {
         last_look_ = look.number;
-        // Commits that the server did not let wait, though it should have.
+        // Commits that the server did not let wait to the end, though we thought it does. Others
+        // are counted when they come.
+        std::lock_guard lock(mutex_);
         if (look.status && last_status_ && look.status->uptime >= last_status_->uptime &&
-            look.status->no_tx > last_status_->no_tx && options_.semi_sync) {
-            std::lock_guard lock(mutex_);
+            look.status->no_tx > last_status_->no_tx && state_.protection == Protection::armed) {
             state_.unprotected_transactions += look.status->no_tx - last_status_->no_tx;
             changed_ = true;
         }
         if (look.status) last_status_ = look.status;
     }
+    if (new_look && look.status && connected_) compare_ends(*look.status);
     assess();
     if (changed_ && now - last_save_ > kSaveEvery) save();
+}
+
+// After RESET MASTER the server goes on sending heartbeats of a file that is no more; only its own
+// end tells. That may also lag behind what it has sent, for as long as commits wait. So where the
+// two ends stay apart, we connect anew: then what we have is compared with what the server has.
+void Receiver::compare_ends(const SemiSyncStatus& status) {
+    if (log_ == nullptr || log_->fresh() || status.file.empty()) return;
+    const LogPosition& ours = log_->spool().end();
+    std::pair ends(ours, LogPosition{ours.incarnation, status.file, status.offset});
+    looks_apart_ = ends == ends_at_look_ && ends.first != ends.second ? looks_apart_ + 1 : 0;
+    ends_at_look_ = ends;
+    if (looks_apart_ < kLooksApart || ends == doubted_) return;
+    doubted_ = ends;
+    throw Error(ErrorKind::network,
+                fmt::format("the server's binlog ends at {}:{}, but nothing comes after {}:{}",
+                            status.file, status.offset, ours.file, ours.offset));
 }
 
 void Receiver::assess() {
@@ -113,6 +133,9 @@ void Receiver::begin_gap(const std::string& reason) {
         if (log_ && !log_->fresh()) {
             gap.from = log_->boundary();
             if (log_->state()) gap.from_gtid = log_->state()->position();
+        } else {
+            gap.from = state_.position;
+            gap.from_gtid = state_.gtid;
         }
         // A second trouble before anything came is still the same gap.
         if (!gap_open_) state_.gaps.push_back(gap);

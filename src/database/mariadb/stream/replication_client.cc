@@ -95,9 +95,7 @@ void ReplicationClient::set_up() {
     connection_.execute("SET @master_binlog_checksum=@@global.binlog_checksum");
     // Everything MariaDB writes, nothing rewritten for an older replica.
     connection_.execute("SET @mariadb_slave_capability=4");
-    if (!options_.semi_sync) return;
-    connection_.execute("SET @rpl_semi_sync_slave=1");
-    flags_ = true;
+    if (options_.semi_sync) connection_.execute("SET @rpl_semi_sync_slave=1");
 }
 
 void ReplicationClient::register_replica() {
@@ -148,11 +146,12 @@ ReceivedEvent ReplicationClient::read() {
     if (status != 0)
         throw Error(ErrorKind::corrupt, fmt::format("binlog packet: unknown status {}", status));
     ReceivedEvent event;
-    if (flags_) {
+    if (options_.semi_sync) {
         // A server whose semi-sync is off sends none. The event's own length tells them apart.
         ByteView rest(m->net.read_pos + 1, length - 1);
-        if (rest.size() >= kHeaderSize + 2 && rest[0] == kSemiSyncMagic &&
-            get_le32(rest.data() + 2 + kLengthAt) == rest.size() - 2) {
+        has_flags_ = rest.size() >= kHeaderSize + 2 && rest[0] == kSemiSyncMagic &&
+                     get_le32(rest.data() + 2 + kLengthAt) == rest.size() - 2;
+        if (has_flags_) {
             in.u8();
             event.ack_wanted = (in.u8() & kAckWanted) != 0;
         }

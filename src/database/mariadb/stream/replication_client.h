@@ -50,6 +50,8 @@ class ReplicationClient {
     // The next event; waits for it. Error{network} when the server ended the stream;
     // sql::ServerError 1236 when it cannot give what was asked for.
     ReceivedEvent read();
+    // The last event came with flags: semi-sync is on at the server, which listens to ack().
+    bool has_flags() const { return has_flags_; }
     // Everything up to `offset` of the file is durable. The last of several is enough.
     void ack(const std::string& file, uint64_t offset);
 
@@ -61,7 +63,7 @@ class ReplicationClient {
 
     ReplicationOptions options_;
     sql::MariadbConnection connection_;
-    bool flags_ = false;  // the server sends the two bytes of semi-sync
+    bool has_flags_ = false;
 };
 
 // ER_MASTER_FATAL_ERROR_READING_BINLOG: the server does not have what was asked for.

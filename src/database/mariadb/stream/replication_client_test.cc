@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "database/mariadb/binlog/event.h"
-#include "database/testing/mariadb_server.h"
+#include "database/testing/running_receiver.h"
 #include "os/file.h"
 
 namespace sevenfold::database::mariadb {
@@ -102,14 +102,16 @@ TEST(ReplicationClient, CommitsWaitForTheAcknowledgement) {
         ReceivedEvent event = client.read();
         if (!event.ack_wanted) continue;
         uint32_t position = decode_header(event.bytes).next_position;
-        if (acked == 3) std::this_thread::sleep_for(400ms);
+        if (acked == 3) {
+            EXPECT_FALSE(client.wait(400ms));
+        }
         // The server trusts us only after our first word: its first commit does not wait.
         if (acked > 0) {
             EXPECT_EQ(done, acked);
         }
         client.ack("bin.000001", position);
         ++acked;
-        for (int i = 0; i < 1000 && done < acked; ++i) std::this_thread::sleep_for(1ms);
+        eventually([&] { return done >= acked; });
     }
     auto db = server.connect();
     EXPECT_GE(std::stoi(*db->query("SHOW STATUS LIKE 'Rpl_semi_sync_master_yes_tx'")[0][1]), 29);

@@ -40,6 +40,7 @@ struct StreamState {
     std::string gtid;                   // up to `position`
     uint64_t transactions = 0;          // received since the spool began
     uint64_t acknowledged = 0;          // of them, such that waited for our word
+    // Received while not armed: clients may have been told of them before they were in the spools.
     uint64_t unprotected_transactions = 0;
     double unprotected_seconds = 0;  // neither armed, while this program ran
     uint64_t bytes = 0;

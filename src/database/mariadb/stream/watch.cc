@@ -24,13 +24,16 @@ SemiSyncStatus read_semi_sync(sql::MariadbConnection& connection) {
     for (const sql::Row& row : connection.query(
              "SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_status', "
              "'Rpl_semi_sync_master_clients', 'Rpl_semi_sync_master_yes_tx', "
-             "'Rpl_semi_sync_master_no_tx', 'Uptime')")) {
+             "'Rpl_semi_sync_master_no_tx', 'Uptime', 'Binlog_snapshot_file', "
+             "'Binlog_snapshot_position')")) {
         if (row.size() < 2 || !row[0] || !row[1]) continue;
         const std::string& key = *row[0];
         if (key.ends_with("_status")) out.on = *row[1] == "ON";
         if (key.ends_with("_clients")) out.clients = number_of(*row[1]);
         if (key.ends_with("_yes_tx")) out.yes_tx = number_of(*row[1]);
         if (key.ends_with("_no_tx")) out.no_tx = number_of(*row[1]);
+        if (key == "Binlog_snapshot_file") out.file = *row[1];
+        if (key == "Binlog_snapshot_position") out.offset = number_of(*row[1]);
         if (key == "Uptime") out.uptime = number_of(*row[1]);
     }
     out.enabled = connection.value("SELECT @@global.rpl_semi_sync_master_enabled") == "1";

@@ -14,7 +14,7 @@
 
 namespace sevenfold::database::mariadb {
 
-// Rpl_semi_sync_master_…
+// Rpl_semi_sync_master_…, and Binlog_snapshot_….
 struct SemiSyncStatus {
     bool enabled = false;
     bool on = false;       // commits wait at the moment
@@ -22,6 +22,8 @@ struct SemiSyncStatus {
     uint64_t yes_tx = 0;   // commits that were acknowledged
     uint64_t no_tx = 0;    // commits that were not
     uint64_t uptime = 0;   // of the server, in seconds: the counts begin anew with it
+    std::string file;      // the end of its binlog
+    uint64_t offset = 0;
 };
 SemiSyncStatus read_semi_sync(sql::MariadbConnection& connection);
 
