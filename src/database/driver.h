@@ -120,7 +120,7 @@ struct StartOptions {
 
 // Receiving a server's log while it is written.
 struct StreamRequest {
-    std::string database;  // its name in the configuration
+    std::string database;     // its name in the configuration
     std::string spool;        // folder on this machine
     bool acknowledge = true;  // commits wait until what they did is stored
     bool canary = false;

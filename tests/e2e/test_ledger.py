@@ -11,7 +11,6 @@ import random
 import re
 import subprocess
 import threading
-import time
 import unittest
 
 import app
@@ -30,6 +29,7 @@ class Writer(threading.Thread):
         super().__init__(daemon=True)
         self.server, self.number = server, number
         self.noted, self.next, self.ending = [], 0, False
+        self.away = threading.Event()
 
     def client(self):
         return subprocess.Popen(
@@ -46,7 +46,7 @@ class Writer(threading.Thread):
                 except (BrokenPipeError, OSError):
                     pass
                 client.kill()
-            time.sleep(0.05)  # the server is away
+            self.away.wait(0.05)  # the server is: not so many tries
 
     def write_rows(self, client):
         while not self.ending:
