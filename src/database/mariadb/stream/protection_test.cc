@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <mutex>
 #include <set>
 
@@ -239,6 +240,33 @@ TEST(Protection, CommitsGoOnWithoutTheSecondSpoolAndItCatchesUp) {
     EXPECT_GT(receiver.state().unprotected_seconds, 0.05);
     auto local = transactions_in(*open_log_folder(folder / "spool"));
     EXPECT_EQ(local, transactions_in_second(folder / "second"));
+}
+
+TEST(Protection, TheSecondSpoolIsCompletedAfterRestartsAndLoss) {
+    TestServer server({.arguments = semi_sync_arguments()});
+    make_tables(server);
+    storage::TestFolder folder;
+    auto options = receiver_options(server, folder / "spool");
+    options.canary = kCanaryStatement;
+    options.first_file = "bin.000001";
+    options.second_name = "second";
+    options.connect_second = [&] { return open_folder_target(folder / "second", test_key()); };
+    for (int round = 0; round < 4; ++round) {
+        // In the third round all of it is lost.
+        if (round == 2) std::filesystem::remove_all(folder / "second");
+        RunningReceiver receiver(options);
+        server.run("FLUSH BINARY LOGS");
+        server.run("INSERT INTO d.t (v) VALUES ('x')");
+        ASSERT_TRUE(eventually([&] {
+            return receiver.has_all_of(server) && receiver.protection() == Protection::armed;
+        })) << receiver.state().reason;
+        receiver.stop();
+        EXPECT_EQ(transactions_in(*open_log_folder(folder / "spool")),
+                  transactions_in_second(folder / "second"));
+    }
+    auto store = open_part_folder(folder / "second");
+    auto archive = open_sealed_spool(*store, test_key());
+    EXPECT_EQ(archive->segments().size(), open_log_folder(folder / "spool")->segments().size());
 }
 
 TEST(Protection, SecondSpoolOverSftp) {
