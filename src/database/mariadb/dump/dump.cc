@@ -42,11 +42,12 @@ class Dumper {
         result_.commits_blocked = snapshot.commits_blocked;
         pin(*snapshot.sessions[0], schema);
         {
-            // What was read before the snapshot must still be so. Sequences go on without
-            // transactions: their later state is ahead of all rows of the snapshot.
+            // What was read before the snapshot must still be so. From here on the second reading
+            // counts: nothing changed while it was made. Sequences go on without transactions:
+            // their later state is ahead of all rows of the snapshot.
             Schema now(control, options_.selection);
             if (!schema.same_definitions(now)) throw ChangedMeanwhile("the schema changed");
-            schema.sequences = std::move(now.sequences);
+            schema = std::move(now);
         }
         write_schema(control, schema);
         read_all_rows({options_, files_, schema.tables, result_.base.tables}, snapshot);
