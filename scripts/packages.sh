@@ -4,10 +4,9 @@
 build_packages=(
     ca-certificates ccache cmake g++ ninja-build pkg-config
     libcli11-dev libfmt-dev libmariadb-dev libsqlite3-dev libssl-dev libtomlplusplus-dev libzstd-dev
-    nlohmann-json3-dev
+    nlohmann-json3-dev zlib1g-dev
 )
-# Python makes the sample and compares what comes back; the database is the sample application's.
-quickstart_packages=(mariadb-backup mariadb-client mariadb-server python3)
+quickstart_packages=(python3) # makes the sample, compares what comes back
 test_packages=(
     libgmock-dev libgtest-dev librapidcheck-dev # unit tests
     clang-14 clang-format-14 libclang-rt-14-dev       # fuzzing, house rules
@@ -53,7 +52,11 @@ install_packages() (
         return 1
     fi
     rm -f "$log"
-    if [[ " ${missing[*]} " = *" openssh-server "* ]] && command -v systemctl >/dev/null; then
+    command -v systemctl >/dev/null || return 0
+    if [[ " ${missing[*]} " = *" openssh-server "* ]]; then
         as_root systemctl disable --quiet ssh.service ssh.socket 2>/dev/null || true
+    fi
+    if [[ " ${missing[*]} " = *" mariadb-server "* ]]; then
+        as_root systemctl disable --quiet mariadb.service 2>/dev/null || true
     fi
 )

@@ -40,12 +40,18 @@ class Writer(threading.Thread):
 
     def run(self):
         while not self.ending:
-            with self.client() as client:
-                try:
-                    self.write_rows(client)
-                except (BrokenPipeError, OSError):
-                    pass
-                client.kill()
+            client = self.client()
+            try:
+                self.write_rows(client)
+            except OSError:  # the server went away, and the client with it
+                pass
+            client.kill()
+            client.wait()
+            client.stdout.close()
+            try:
+                client.stdin.close()
+            except OSError:  # what it did not read
+                pass
             self.away.wait(0.05)  # the server is: not so many tries
 
     def write_rows(self, client):
