@@ -70,7 +70,7 @@ class Driver {
     std::unique_ptr<ReplicationSource> source_;
     SteadyClock::time_point begun_, moved_;
     std::string last_movement_;
-    uint64_t groups_before_ = 0;
+    uint64_t groups_before_ = 0, retried_before_ = 0;
     std::vector<Gtid> skipped_;
 };
 
@@ -117,7 +117,9 @@ void Driver::connect() {
                     fmt::format("CHANGE MASTER on the target: error {}", error.number));
     }
     settings_.set("slave_parallel_mode", "optimistic");
-    groups_before_ = replica_status(target_).groups;
+    ReplicaStatus before = replica_status(target_);
+    groups_before_ = before.groups;
+    retried_before_ = before.retried;
     target_.execute("START SLAVE");
 }
 
@@ -157,8 +159,8 @@ void Driver::report(const ReplicaStatus& status, const Position& now) {
     if (!options_.progress) return;
     ReplayProgress progress;
     progress.applied = now;
-    progress.transactions = status.groups - groups_before_;
     progress.transactions_total = source_->plan().transactions;
+    progress.transactions = std::min(status.groups - groups_before_, progress.transactions_total);
     progress.bytes = source_->stats().bytes;
     progress.bytes_total = source_->plan().bytes;
     double seconds = std::chrono::duration<double>(SteadyClock::now() - begun_).count();
@@ -243,7 +245,8 @@ ReplayResult Driver::finish() {
     const source::Plan& plan = source_->plan();
     ReplayResult result;
     stop_replication(target_);
-    uint64_t groups = replica_status(target_).groups - groups_before_;
+    ReplicaStatus status = replica_status(target_);
+    uint64_t groups = status.groups - groups_before_;
     result.reached = position();
     forget_replication(target_);
     settings_.restore();
@@ -258,9 +261,10 @@ ReplayResult Driver::finish() {
     if (!reached(result.reached, plan.end))
         throw Error(ErrorKind::internal, fmt::format("replay ended at {} instead of {}",
                                                      result.reached.display(), plan.end.display()));
-    // After an interruption some of them are given to the appliers twice.
+    // What was tried again, because of a deadlock or an interruption, may count more than once.
     bool once = skipped_.empty() && source_->stats().dumps <= 1;
-    bool complete = once ? groups == plan.transactions : groups >= plan.transactions;
+    uint64_t retried = status.retried - retried_before_;
+    bool complete = groups >= plan.transactions && (!once || groups - plan.transactions <= retried);
     if (!complete)
         throw Error(
             ErrorKind::internal,
