@@ -6,7 +6,8 @@ build_packages=(
     libcli11-dev libfmt-dev libmariadb-dev libsqlite3-dev libssl-dev libtomlplusplus-dev libzstd-dev
     nlohmann-json3-dev zlib1g-dev
 )
-quickstart_packages=(python3) # makes the sample, compares what comes back
+# Python makes the sample and compares what comes back; the server is the sample application's.
+quickstart_packages=(mariadb-client mariadb-server python3)
 test_packages=(
     libgmock-dev libgtest-dev librapidcheck-dev # unit tests
     clang-14 clang-format-14 libclang-rt-14-dev       # fuzzing, house rules

@@ -201,8 +201,6 @@ ReplicaStatus replica_status(sql::MariadbConnection& target) {
     for (const char* name :
          {"Slave_DDL_Groups", "Slave_Non_Transactional_Groups", "Slave_Transactional_Groups"})
         out.groups += to_number(field(row, name));
-    for (const auto& status : target.query("SHOW GLOBAL STATUS LIKE 'Slave_retried_transactions'"))
-        out.retried = to_number(status[1].value_or(""));
     return out;
 }
 

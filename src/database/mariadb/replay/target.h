@@ -48,8 +48,7 @@ struct ReplicaStatus {
     bool io_running = false, sql_running = false;
     unsigned io_error = 0, sql_error = 0;
     std::string io_message, sql_message, io_state, sql_state;
-    uint64_t groups = 0;   // transactions given to appliers; retried ones may count again
-    uint64_t retried = 0;  // since the server started
+    uint64_t groups = 0;  // transactions given to appliers; retried ones may count again
 };
 ReplicaStatus replica_status(sql::MariadbConnection& target);
 // Grows while the server works on something.
