@@ -13,24 +13,19 @@ using protect::DatabaseBackup;
 
 void record(catalog::Catalog* catalog, const config::DatabaseConfig& database, const Time& started,
             const PlaceResult& place) {
-    if (!catalog) return;
     bool saved = place.state == PlaceResult::State::saved;
     const auto& summary = place.snapshot.summary;
-    try {
-        catalog->add_run({.job = "backup",
-                          .source = database.name,
-                          .place = place.name,
-                          .started = started,
-                          .ended = Clock::system().now(),
-                          .succeeded = saved,
-                          .error = place.error ? place.error->message() : "",
-                          .snapshot = saved ? place.snapshot.id.hex() : "",
-                          .files = summary ? summary->total_files_processed : 0,
-                          .bytes = summary ? summary->total_bytes_processed : 0,
-                          .bytes_stored = place.stats.bytes_packed});
-    } catch (const Error& error) {
-        log_warning("this run is not recorded: {}", error.message());
-    }
+    record_run(catalog, {.job = "backup",
+                         .source = database.name,
+                         .place = place.name,
+                         .started = started,
+                         .ended = Clock::system().now(),
+                         .succeeded = saved,
+                         .error = place.error ? place.error->message() : "",
+                         .snapshot = saved ? place.snapshot.id.hex() : "",
+                         .files = summary ? summary->total_files_processed : 0,
+                         .bytes = summary ? summary->total_bytes_processed : 0,
+                         .bytes_stored = place.stats.bytes_packed});
 }
 
 void print_place(Terminal& terminal, const PlaceResult& place) {
@@ -103,6 +98,15 @@ std::unique_ptr<catalog::Catalog> open_catalog(const config::AppConfig& config) 
     } catch (const Error& error) {
         log_warning("runs are not recorded: {}", error.message());
         return nullptr;
+    }
+}
+
+void record_run(catalog::Catalog* catalog, const catalog::RunRecord& run) {
+    if (!catalog) return;
+    try {
+        catalog->add_run(run);
+    } catch (const Error& error) {
+        log_warning("this run is not recorded: {}", error.message());
     }
 }
 

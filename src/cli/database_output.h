@@ -20,5 +20,7 @@ int run_database_backup(Context& context, const config::DatabaseConfig& database
 
 // Null, with a warning, when it cannot be opened: what a command does comes before its record.
 std::unique_ptr<catalog::Catalog> open_catalog(const config::AppConfig& config);
+// Nothing without a catalog; what fails is a warning.
+void record_run(catalog::Catalog* catalog, const catalog::RunRecord& run);
 
 }  // namespace sevenfold::cli

@@ -1,5 +1,6 @@
 #include "cli/db_context.h"
 
+#include "cli/times.h"
 #include "core/log.h"
 #include "protect/places.h"
 
@@ -10,6 +11,18 @@ bool is_gtid(const std::string& text) {
     return !date && text.size() >= 5 && std::ranges::count(text, '-') == 2 &&
            text.find_first_not_of("0123456789-") == text.npos && text.front() != '-' &&
            text.back() != '-';
+}
+
+database::ReplayRequest::Until parse_moment(const std::string& text, const char* option) {
+    using Kind = database::ReplayRequest::Until::Kind;
+    if (is_gtid(text)) return {.kind = Kind::after, .transaction = text};
+    if (auto time = parse_time(text)) return {.kind = Kind::time, .time = *time};
+    throw Error(ErrorKind::usage, fmt::format("{} {}: neither a time nor a GTID", option, text),
+                "Write '2026-11-25 14:03:00' or 0-1-4711.");
+}
+
+JsonObject before_and_after(const database::LoggedChange::Value& value) {
+    return JsonObject().set("before", value.before).set("after", value.after);
 }
 
 DbContext::DbContext(Context& context, const std::string& name)

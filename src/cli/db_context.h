@@ -5,12 +5,17 @@
 #include <string>
 
 #include "cli/context.h"
+#include "cli/json.h"
 #include "protect/database_history.h"
 
 namespace sevenfold::cli {
 
 // "0-1-4711", and no date.
 bool is_gtid(const std::string& text);
+// A GTID, or a time as parse_time takes it. Throws Error{usage} naming the option.
+database::ReplayRequest::Until parse_moment(const std::string& text, const char* option);
+// {"before":…,"after":…}, what there is of them.
+JsonObject before_and_after(const database::LoggedChange::Value& value);
 
 class DbContext {
   public:

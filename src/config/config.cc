@@ -70,6 +70,18 @@ const DatabaseConfig* AppConfig::find_database(std::string_view name) const {
 const FilesConfig& AppConfig::source(std::string_view name) const {
     return named(files, name, "source");
 }
+std::vector<SourceConfig> AppConfig::sources(const std::vector<std::string>& names) const {
+    std::vector<SourceConfig> out;
+    for (const std::string& name : names)
+        if (const DatabaseConfig* found = find_database(name))
+            out.push_back({.database = found});
+        else
+            out.push_back({.files = &source(name)});
+    if (!names.empty()) return out;
+    for (const FilesConfig& item : files) out.push_back({.files = &item});
+    for (const DatabaseConfig& item : databases) out.push_back({.database = &item});
+    return out;
+}
 const DatabaseConfig& AppConfig::database(std::string_view name) const {
     if (name.empty() && databases.size() == 1) return databases[0];
     if (databases.empty())

@@ -115,6 +115,13 @@ struct DrillSection {
     std::string every = "monthly";
 };
 
+// A source of either kind; one of the two is set.
+struct SourceConfig {
+    const FilesConfig* files = nullptr;
+    const DatabaseConfig* database = nullptr;
+    const std::string& name() const { return files ? files->name : database->name; }
+};
+
 struct AppConfig {
     AppSection app;
     std::vector<PlaceConfig> places;
@@ -129,6 +136,8 @@ struct AppConfig {
     // As find_…, but an unknown name is Error{usage} with the nearest known one.
     const PlaceConfig& place(std::string_view name) const;
     const FilesConfig& source(std::string_view name) const;
+    // Those named, of either kind; all when none is named.
+    std::vector<SourceConfig> sources(const std::vector<std::string>& names) const;
     // Empty: the only one there is.
     const DatabaseConfig& database(std::string_view name) const;
 };

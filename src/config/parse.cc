@@ -183,24 +183,24 @@ void DocumentParser::parse_repeated(const Section& section, const toml::node& no
                            fmt::format("{} must be written {}", section.name, display(section)),
                            "Double brackets, because there can be several.");
     int number = 0;
-    for (const toml::node& item : *array) {
-        const toml::table& table = *item.as_table();
+    for (const toml::node& element : *array) {
+        const toml::table& table = *element.as_table();
         auto given = table["name"].value<std::string>();
         std::string label =
             fmt::format("{} {}", section.name, given ? *given : fmt::format("{}", ++number));
         int line = line_of(table.source());
+        auto read = [&](auto& list) -> auto& {
+            auto& item = list.emplace_back();
+            item.line = line;
+            parse_table(section, &table, label, line, &item);
+            return item;
+        };
         if (section.name == "place") {
-            PlaceConfig& place = into_.loaded.config.places.emplace_back();
-            place.line = line;
-            parse_table(section, &table, label, line, &place);
+            read(into_.loaded.config.places);
         } else if (section.name == "database") {
-            DatabaseConfig& database = into_.loaded.config.databases.emplace_back();
-            database.line = line;
-            parse_table(section, &table, label, line, &database);
+            read(into_.loaded.config.databases);
         } else {
-            FilesConfig& files = into_.loaded.config.files.emplace_back();
-            files.line = line;
-            parse_table(section, &table, label, line, &files);
+            FilesConfig& files = read(into_.loaded.config.files);
             const toml::node* keep = table.get("keep");
             if (keep != nullptr && !keep->is_table())
                 add_problem(into_, line_of(keep->source()),

@@ -9,7 +9,6 @@
 #include <map>
 #include <mutex>
 
-#include "database/layout.h"
 #include "os/file.h"
 
 namespace sevenfold::database {
@@ -52,12 +51,11 @@ class FolderArchive : public LogArchive {
 
 class RepositoryArchive : public LogArchive {
   public:
-    RepositoryArchive(const repository::Repository& repository, const std::string& database)
+    RepositoryArchive(const repository::Repository& repository,
+                      const std::vector<repository::Snapshot>& snapshots)
         : repository_(repository) {
         std::map<Key, Node> newest;
-        std::vector<Error> damaged;  // what they held may be in others too
-        for (const auto& snapshot :
-             find_snapshots(repository, database, SnapshotKind::log, &damaged))
+        for (const repository::Snapshot& snapshot : snapshots)
             for (const Node& incarnation : repository.load_tree(snapshot.tree)) {
                 if (!incarnation.subtree) continue;
                 for (Node& file : repository.load_tree(*incarnation.subtree)) {
@@ -162,9 +160,9 @@ class JoinedArchive : public LogArchive {
 std::unique_ptr<LogArchive> open_log_folder(const std::string& folder) {
     return std::make_unique<FolderArchive>(folder);
 }
-std::unique_ptr<LogArchive> open_log_repository(const repository::Repository& repository,
-                                                const std::string& database) {
-    return std::make_unique<RepositoryArchive>(repository, database);
+std::unique_ptr<LogArchive> open_log_snapshots(const repository::Repository& repository,
+                                               const std::vector<repository::Snapshot>& snapshots) {
+    return std::make_unique<RepositoryArchive>(repository, snapshots);
 }
 std::unique_ptr<LogArchive> join_log_archives(std::vector<std::unique_ptr<LogArchive>> archives) {
     return std::make_unique<JoinedArchive>(std::move(archives));

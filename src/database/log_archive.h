@@ -13,6 +13,7 @@
 
 #include "core/bytes.h"
 #include "repository/repository.h"
+#include "repository/snapshot.h"
 
 namespace sevenfold::database {
 
@@ -37,10 +38,10 @@ class LogArchive {
 
 // Of a folder with <incarnation>/<name>; as it is now.
 std::unique_ptr<LogArchive> open_log_folder(const std::string& folder);
-// Of a repository whose index is loaded: all log snapshots of a database together. Where two hold
-// the same file, the longer one counts.
-std::unique_ptr<LogArchive> open_log_repository(const repository::Repository& repository,
-                                                const std::string& database);
+// Of a repository: these log snapshots together. Where two hold the same file, the longer one
+// counts. The index was loaded after they were listed.
+std::unique_ptr<LogArchive> open_log_snapshots(const repository::Repository& repository,
+                                               const std::vector<repository::Snapshot>& snapshots);
 // Several archives of the same database: of each file the longest copy.
 std::unique_ptr<LogArchive> join_log_archives(std::vector<std::unique_ptr<LogArchive>> archives);
 

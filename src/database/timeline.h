@@ -72,11 +72,16 @@ struct ConflictPreview {
     std::vector<std::string> notes;
 };
 
-struct UndoScript {
-    std::string text;  // for review, and for the stock client
-    uint64_t statements = 0;
-    std::vector<std::string> notes;
-    bool needs_history = false;  // rows were taken away by foreign keys; see undo()
+// What takes a transaction back.
+class UndoScript {
+  public:
+    virtual ~UndoScript() = default;
+    virtual std::string text() const = 0;  // for review, and for the stock client
+    virtual uint64_t statements() const = 0;
+    virtual std::vector<std::string> notes() const = 0;
+    // Runs it in one transaction. Throws when rows are no longer as the transaction left them, and
+    // then nothing is changed.
+    virtual void apply(const ServerLogin& writer) const = 0;
 };
 
 class Timeline {
@@ -95,11 +100,9 @@ class Timeline {
                          const std::function<bool(const LoggedChange&)>& visit) = 0;
     // Keys come from `server`, as they are now.
     virtual ConflictPreview conflicts(const std::string& id, const ServerLogin& server) = 0;
-    // `past`: a server as it was just before the transaction; null: cascades are refused. With
-    // `apply` it is run on `server`, in one transaction; Error{refused} when rows are no longer as
-    // the transaction left them, and then nothing is changed.
-    virtual UndoScript undo(const std::string& id, const ServerLogin& server,
-                            const ServerLogin* past, bool leave_out_cascades, bool apply) = 0;
+    // `past`: a server as it was just before the transaction; null: cascades are refused.
+    virtual std::unique_ptr<UndoScript> undo(const std::string& id, const ServerLogin& server,
+                                             const ServerLogin* past, bool leave_out_cascades) = 0;
     // What is missing in the log, for people.
     virtual std::vector<std::string> gaps() = 0;
 };

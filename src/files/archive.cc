@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "core/parallel.h"
 #include "files/internal/walker.h"
+#include "os/identity.h"
 
 namespace sevenfold::files {
 namespace {
@@ -81,8 +82,8 @@ Snapshot make_snapshot(const ArchiveOptions& options, const Id& tree, const Time
     for (const std::string& target : options.targets)
         snapshot.paths.push_back(internal::absolute_path(target));
     std::sort(snapshot.paths.begin(), snapshot.paths.end());
-    snapshot.hostname = options.hostname.empty() ? local_host() : options.hostname;
-    snapshot.username = options.username.empty() ? local_user() : options.username;
+    snapshot.hostname = options.hostname.empty() ? os::host_name() : options.hostname;
+    snapshot.username = options.username.empty() ? os::user_name() : options.username;
     snapshot.uid = getuid();
     snapshot.gid = getgid();
     if (options.exclude) snapshot.excludes = options.exclude->pattern_texts();

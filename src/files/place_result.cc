@@ -1,9 +1,5 @@
 #include "files/place_result.h"
 
-#include <unistd.h>
-
-#include "os/user_names.h"
-
 namespace sevenfold::files {
 
 using repository::BlobWriter;
@@ -35,12 +31,5 @@ PlaceResult conclude(const Conclusion& c) {
     }
     return result;
 }
-
-std::string local_host() {
-    char name[256] = {};
-    return gethostname(name, sizeof name - 1) == 0 ? name : "";
-}
-
-std::string local_user() { return os::UserNames().user_name(geteuid()); }
 
 }  // namespace sevenfold::files

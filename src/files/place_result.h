@@ -32,8 +32,4 @@ struct Conclusion {
 // behind. Durable where the state is `saved`; never throws for the place's failure.
 PlaceResult conclude(const Conclusion& conclusion);
 
-// This machine's name, and the name of the user who runs this.
-std::string local_host();
-std::string local_user();
-
 }  // namespace sevenfold::files

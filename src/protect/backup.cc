@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/parallel.h"
 #include "crypto/sha256.h"
+#include "os/identity.h"
 #include "protect/status.h"
 #include "repository/repository.h"
 #include "repository/walk.h"
@@ -33,7 +34,7 @@ struct Ready {
 };
 
 std::string host_of(const files::ArchiveOptions& options) {
-    return options.hostname.empty() ? this_host() : options.hostname;
+    return options.hostname.empty() ? os::host_name() : options.hostname;
 }
 
 std::vector<std::string> paths_of(const files::ArchiveOptions& options) {

@@ -61,17 +61,14 @@ DatabaseBackup make_base(database::Driver& driver, const config::DatabaseConfig&
     }
 }
 
-// Snapshots of a kind with their manifests.
+// Snapshots with their manifests.
 template <class Stored, class Decode>
-std::vector<Stored> stored(repository::Repository& repository, const std::string& database,
-                           SnapshotKind kind, const char* file, Decode decode,
-                           std::vector<Error>* damaged) {
-    auto snapshots = database::find_snapshots(repository, database, kind, damaged);
-    repository.load_index(damaged);
+std::vector<Stored> read_manifests(const repository::Repository& repository,
+                                   const std::vector<repository::Snapshot>& snapshots,
+                                   const char* file, Decode decode, std::vector<Error>* damaged) {
     std::vector<Stored> out;
-    for (repository::Snapshot& snapshot : snapshots) try {
-            Bytes text = database::load_file(repository, snapshot.tree, file);
-            out.push_back({std::move(snapshot), decode(text)});
+    for (const repository::Snapshot& snapshot : snapshots) try {
+            out.push_back({snapshot, decode(database::load_file(repository, snapshot.tree, file))});
         } catch (const Error& error) {
             if (error.kind() != ErrorKind::corrupt && error.kind() != ErrorKind::not_found) throw;
             if (damaged) damaged->push_back(error.with_context(snapshot.id.short_hex()));
@@ -82,52 +79,65 @@ std::vector<Stored> stored(repository::Repository& repository, const std::string
 // Why a point does not do and a base is needed.
 struct NoPoint {
     std::string why;
-    bool waiting_helps = false;  // the stream may only be behind
+    bool behind = false;  // the stream: it was waited for in vain
 };
 
-// For one place; nothing: the point can be written.
-std::optional<NoPoint> no_point(const database::Driver& driver,
-                                const config::DatabaseConfig& database, const JobPlace& place,
-                                const database::Position& position, const Time& now,
-                                std::string& base_id) {
-    if (place.error) return std::nullopt;  // its error is reported as such
-    auto bases = stored_bases(*place.repository, database.name);
+// What is asked of one place while the stream is waited for.
+struct Waiting {
+    std::optional<StoredBase> base;  // the newest; nothing: the place cannot be asked
+    std::vector<repository::Snapshot> logs;
+};
+
+// For one place. A place that cannot be asked is reported as such when the point is stored.
+std::optional<NoPoint> find_base(const config::DatabaseConfig& database, const JobPlace& place,
+                                 const Time& now, Waiting& out) {
+    if (place.error) return std::nullopt;
+    DatabaseSnapshots snapshots = list_database(*place.repository, database.name);
+    auto bases = read_bases(*place.repository, snapshots);
     if (bases.empty()) return NoPoint{"there is no base yet"};
-    const StoredBase& base = bases.back();
-    base_id = base.snapshot.id.hex();
-    if (now.since(base.manifest.consistent_at) >= database.base)
+    out.base = std::move(bases.back());
+    out.logs = std::move(snapshots.logs);
+    if (now.since(out.base->manifest.consistent_at) >= database.base)
         return NoPoint{"the last base is older than base allows"};
-    auto logs = stored_logs(*place.repository, database.name);
-    if (auto gap = driver.missing_between(*logs, base.manifest.position, position))
-        return NoPoint{*gap, true};
     return std::nullopt;
 }
 
-// The stream seals on its own; it is waited for.
+NoPoint named(const JobPlace& place, NoPoint problem) {
+    problem.why = "place " + place.name + ": " + problem.why;
+    return problem;
+}
+
+// Finds each place's base. The stream seals on its own; it is waited for.
 std::optional<NoPoint> wait_for_stream(const database::Driver& driver,
                                        const config::DatabaseConfig& database,
                                        const std::vector<JobPlace>& places,
                                        const database::Position& position,
-                                       std::vector<std::string>& base_ids, std::stop_token stop) {
+                                       std::vector<Waiting>& waiting, std::stop_token stop) {
+    waiting.resize(places.size());
+    Time now = Clock::system().now();
+    for (size_t i = 0; i < places.size(); ++i)
+        if (auto problem = find_base(database, places[i], now, waiting[i]))
+            return named(places[i], *problem);
     auto deadline = std::chrono::steady_clock::now() + database.seal + std::chrono::seconds(30);
-    base_ids.resize(places.size());
-    for (;;) {
-        std::optional<NoPoint> problem;
-        Time now = Clock::system().now();
-        for (size_t i = 0; i < places.size() && !problem; ++i) {
-            problem = no_point(driver, database, places[i], position, now, base_ids[i]);
-            if (problem) problem->why = "place " + places[i].name + ": " + problem->why;
+    for (size_t i = 0; i < places.size(); ++i) {
+        if (!waiting[i].base) continue;
+        for (;;) {
+            auto logs = database::open_log_snapshots(*places[i].repository, waiting[i].logs);
+            auto gap = driver.missing_between(*logs, waiting[i].base->manifest.position, position);
+            if (!gap) break;
+            if (std::chrono::steady_clock::now() >= deadline)
+                return named(places[i], NoPoint{*gap, true});
+            if (stop.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
+            std::this_thread::sleep_for(std::chrono::milliseconds(500));
+            waiting[i].logs = list_database(*places[i].repository, database.name).logs;
         }
-        bool wait = problem && problem->waiting_helps;
-        if (!wait || std::chrono::steady_clock::now() >= deadline) return problem;
-        if (stop.stop_requested()) throw Error(ErrorKind::interrupted, "interrupted");
-        std::this_thread::sleep_for(std::chrono::milliseconds(500));
     }
+    return std::nullopt;
 }
 
 DatabaseBackup make_point(const config::DatabaseConfig& database,
                           const std::vector<JobPlace>& places, const database::Position& position,
-                          const std::vector<std::string>& base_ids, const Time& time,
+                          const std::vector<Waiting>& waiting, const Time& time,
                           const DatabaseBackupOptions& options) {
     DatabaseBackup result;
     result.kind = "point";
@@ -141,8 +151,9 @@ DatabaseBackup make_point(const config::DatabaseConfig& database,
         store.stop = options.stop;
         try {
             auto stored_at = store_stream({places[i]}, store, [&](repository::TreeWriter& tree) {
-                tree.add("point.json",
-                         as_bytes(database::encode_point({time, position, base_ids[i], ""})), {});
+                std::string base = waiting[i].base ? waiting[i].base->snapshot.id.hex() : "";
+                tree.add("point.json", as_bytes(database::encode_point({time, position, base, ""})),
+                         {});
             });
             result.places.push_back(stored_at[0]);
         } catch (...) {
@@ -179,21 +190,38 @@ std::unique_ptr<database::Driver> open_database(const config::DatabaseConfig& da
     return database::make_driver(database.driver, std::move(options));
 }
 
-std::vector<StoredBase> stored_bases(repository::Repository& repository,
-                                     const std::string& database, std::vector<Error>* damaged) {
-    return stored<StoredBase>(repository, database, SnapshotKind::base, "base.json",
-                              database::decode_base, damaged);
+DatabaseSnapshots list_database(repository::Repository& repository, const std::string& database,
+                                std::vector<Error>* damaged) {
+    DatabaseSnapshots out;
+    const std::string base = database::snapshot_path(database, SnapshotKind::base),
+                      point = database::snapshot_path(database, SnapshotKind::point),
+                      log = database::snapshot_path(database, SnapshotKind::log);
+    for (repository::Snapshot& snapshot : repository::load_snapshots(repository, damaged)) {
+        if (snapshot.paths.size() != 1) continue;
+        const std::string& path = snapshot.paths[0];
+        if (path == base)
+            out.bases.push_back(std::move(snapshot));
+        else if (path == point)
+            out.points.push_back(std::move(snapshot));
+        else if (path == log)
+            out.logs.push_back(std::move(snapshot));
+    }
+    repository.load_index(damaged);
+    return out;
 }
 
-std::vector<StoredPoint> stored_points(repository::Repository& repository,
-                                       const std::string& database, std::vector<Error>* damaged) {
-    return stored<StoredPoint>(repository, database, SnapshotKind::point, "point.json",
-                               database::decode_point, damaged);
+std::vector<StoredBase> read_bases(const repository::Repository& repository,
+                                   const DatabaseSnapshots& snapshots,
+                                   std::vector<Error>* damaged) {
+    return read_manifests<StoredBase>(repository, snapshots.bases, "base.json",
+                                      database::decode_base, damaged);
 }
 
-std::unique_ptr<database::LogArchive> stored_logs(const repository::Repository& repository,
-                                                  const std::string& database) {
-    return database::open_log_repository(repository, database);
+std::vector<StoredPoint> read_points(const repository::Repository& repository,
+                                     const DatabaseSnapshots& snapshots,
+                                     std::vector<Error>* damaged) {
+    return read_manifests<StoredPoint>(repository, snapshots.points, "point.json",
+                                       database::decode_point, damaged);
 }
 
 std::string spool_folder(const config::AppConfig& config, const config::DatabaseConfig& database) {
@@ -246,13 +274,13 @@ DatabaseBackup back_up_database(const config::AppConfig& config,
             "grants` prints a narrow one. Or use --allow-privileged.");
     std::string why;
     if (database.stream && !options.force_base) {
-        std::vector<std::string> base_ids;
+        std::vector<Waiting> waiting;
         Time time = Clock::system().now();
         auto problem =
-            wait_for_stream(*driver, database, places, state.position, base_ids, options.stop);
-        if (!problem) return make_point(database, places, state.position, base_ids, time, options);
+            wait_for_stream(*driver, database, places, state.position, waiting, options.stop);
+        if (!problem) return make_point(database, places, state.position, waiting, time, options);
         why = problem->why;
-        if (problem->waiting_helps) log_warning("no point, but a base: {}", why);
+        if (problem->behind) log_warning("no point, but a base: {}", why);
     }
     std::string method = options.method;
     if (method.empty()) method = choose_method(config, database, state.data_bytes, catalog).method;

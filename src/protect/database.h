@@ -20,24 +20,31 @@ std::unique_ptr<database::Driver> open_database(const config::DatabaseConfig& da
 database::ServerLogin login_of(const config::DatabaseConfig& database,
                                const config::AccountConfig& account);
 
+// What a place has of a database, oldest first.
+struct DatabaseSnapshots {
+    std::vector<repository::Snapshot> bases, points, logs;
+};
+// Lists them, and then loads the index, so that it has everything that they name, also while others
+// store more. Damaged files throw, unless `damaged` is given: then they are collected there.
+DatabaseSnapshots list_database(repository::Repository& repository, const std::string& database,
+                                std::vector<Error>* damaged = nullptr);
+
 // A base as a place has it.
 struct StoredBase {
     repository::Snapshot snapshot;
     database::BaseManifest manifest;
 };
-// Oldest first. Damaged ones are collected in `damaged`. Loads the repository's index.
-std::vector<StoredBase> stored_bases(repository::Repository& repository,
-                                     const std::string& database,
-                                     std::vector<Error>* damaged = nullptr);
-
+std::vector<StoredBase> read_bases(const repository::Repository& repository,
+                                   const DatabaseSnapshots& snapshots,
+                                   std::vector<Error>* damaged = nullptr);
 // A verified position as a place has it.
 struct StoredPoint {
     repository::Snapshot snapshot;
     database::PointManifest manifest;
 };
-std::vector<StoredPoint> stored_points(repository::Repository& repository,
-                                       const std::string& database,
-                                       std::vector<Error>* damaged = nullptr);
+std::vector<StoredPoint> read_points(const repository::Repository& repository,
+                                     const DatabaseSnapshots& snapshots,
+                                     std::vector<Error>* damaged = nullptr);
 
 struct DatabaseBackupOptions {
     std::string method;       // instead of the configuration's; empty: that
@@ -64,9 +71,6 @@ DatabaseBackup back_up_database(const config::AppConfig& config,
                                 const std::vector<JobPlace>& places, catalog::Catalog* catalog,
                                 const DatabaseBackupOptions& options);
 
-// The log files of a database at a place.
-std::unique_ptr<database::LogArchive> stored_logs(const repository::Repository& repository,
-                                                  const std::string& database);
 // Where `stream` keeps what it receives: <state_dir>/stream/<name>.
 std::string spool_folder(const config::AppConfig& config, const config::DatabaseConfig& database);
 

@@ -1,9 +1,7 @@
 #include "protect/database_history.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <map>
 
 #include "core/log.h"
@@ -13,11 +11,6 @@ namespace sevenfold::protect {
 namespace {
 
 using database::LoggedChange;
-
-// A row under way through the transactions.
-struct Travelling {
-    std::vector<LoggedChange::Value> values;
-};
 
 std::vector<std::string> key_of(const LoggedChange& change, const std::vector<std::string>& names,
                                 bool after) {
@@ -92,8 +85,9 @@ DatabaseHistory open_history(const config::AppConfig& config,
         if (!only.empty() && place.name != only) continue;
         try {
             if (place.error) throw *place.error;
-            place.repository->load_index();
-            archives.push_back(stored_logs(*place.repository, database.name));
+            std::vector<Error> damaged;  // what they held may be in others too
+            archives.push_back(database::open_log_snapshots(
+                *place.repository, list_database(*place.repository, database.name, &damaged).logs));
         } catch (const Error& error) {
             log_warning("place {}: {}", place.name, error.message());
             problem = error;
@@ -115,26 +109,12 @@ DatabaseHistory open_history(const config::AppConfig& config,
 }
 
 PastServer::PastServer(const config::AppConfig& config, const config::DatabaseConfig& database,
-                       const std::vector<JobPlace>& places, DatabaseRestoreOptions options) {
-    std::string parent = config.app.state_dir + "/restore";
-    os::make_dirs(parent, 0711);  // the server's user passes through
-    folder_ = fmt::format("{}/past-{}-{}", parent, getpid(), database.name);
-    options.data_dir = folder_;
-    try {
-        how_ = restore_database(config, database, places, options);
-        driver_ = database::make_driver(database.driver, {});
-        instance_ = driver_->start({.data_dir = folder_, .memory = options.memory});
-    } catch (...) {
-        std::error_code ignored;
-        std::filesystem::remove_all(folder_, ignored);
-        throw;
-    }
-}
-
-PastServer::~PastServer() {
-    instance_.reset();
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
+                       const std::vector<JobPlace>& places, DatabaseRestoreOptions options)
+    : folder_(config, database) {
+    options.data_dir = folder_ / "data";
+    how_ = restore_database(config, database, places, options);
+    instance_ = database::make_driver(database.driver, {})
+                    ->start({.data_dir = options.data_dir, .memory = options.memory});
 }
 
 database::ServerLogin PastServer::login() const { return instance_->login(); }

@@ -26,13 +26,11 @@ class PastServer {
   public:
     PastServer(const config::AppConfig& config, const config::DatabaseConfig& database,
                const std::vector<JobPlace>& places, DatabaseRestoreOptions options);
-    ~PastServer();
     database::ServerLogin login() const;
     const DatabaseRestore& how() const { return how_; }
 
   private:
-    std::string folder_;
-    std::unique_ptr<database::Driver> driver_;
+    WorkFolder folder_;  // first: the server ends before it goes
     std::unique_ptr<database::Instance> instance_;
     DatabaseRestore how_;
 };

@@ -27,6 +27,7 @@ struct Choice {
     std::string place;
     std::shared_ptr<Repository> repository;
     StoredBase base;
+    std::vector<repository::Snapshot> logs;
 };
 
 bool is_before(Driver& driver, const StoredBase& base,
@@ -62,7 +63,8 @@ Choice choose_base(Driver& driver, const config::DatabaseConfig& database,
         try {
             if (place.error) throw *place.error;
             std::vector<Error> damaged;
-            for (StoredBase& base : stored_bases(*place.repository, database.name, &damaged)) {
+            DatabaseSnapshots snapshots = list_database(*place.repository, database.name, &damaged);
+            for (StoredBase& base : read_bases(*place.repository, snapshots, &damaged)) {
                 bool named =
                     options.base.empty() || base.snapshot.id.hex().starts_with(options.base);
                 if (!named || !is_before(driver, base, options.until) ||
@@ -70,7 +72,7 @@ Choice choose_base(Driver& driver, const config::DatabaseConfig& database,
                     continue;
                 if (best && best->base.manifest.consistent_at >= base.manifest.consistent_at)
                     continue;
-                best = Choice{place.name, place.repository, std::move(base)};
+                best = Choice{place.name, place.repository, std::move(base), snapshots.logs};
             }
             for (const Error& error : damaged)
                 log_warning("place {}: {}", place.name, error.message());
@@ -111,7 +113,7 @@ class Restorer {
         result_.manifest = base;
         result_.method = base.method;
         result_.reached = base.position.gtid;
-        logs_ = open_logs(config_, database_, *choice_.repository);
+        logs_ = open_logs();
         check_goal();
         if (options_.server)
             into_server(*options_.server);
@@ -127,6 +129,15 @@ class Restorer {
   private:
     void step(const std::string& text) {
         if (options_.on_step) options_.on_step(text);
+    }
+
+    // The chosen place's, joined with what the spool of this machine has.
+    std::unique_ptr<database::LogArchive> open_logs() const {
+        std::vector<std::unique_ptr<database::LogArchive>> archives;
+        // The spool first: of equal copies the first is read, and it is near.
+        archives.push_back(database::open_log_folder(spool_folder(config_, database_)));
+        archives.push_back(database::open_log_snapshots(*choice_.repository, choice_.logs));
+        return database::join_log_archives(std::move(archives));
     }
 
     bool replays() const {
@@ -248,19 +259,9 @@ class Restorer {
             load(target, options_.rename, options_.tables);
             return;
         }
-        std::string parent = config_.app.state_dir + "/restore";
-        os::make_dirs(parent);
-        std::string work = fmt::format("{}/{}-{}", parent, getpid(), database_.name);
-        struct Remove {
-            std::string path;
-            ~Remove() {
-                std::error_code ignored;
-                std::filesystem::remove_all(path, ignored);
-            }
-        } remove{work};
-        os::make_dirs(work);
-        auto instance = into_folder(work + "/data", false);
-        carry_over(*instance, work + "/carried", target);
+        WorkFolder work(config_, database_);
+        auto instance = into_folder(work / "data", false);
+        carry_over(*instance, work / "carried", target);
         instance->stop();
     }
 
@@ -299,14 +300,14 @@ class Restorer {
 
 }  // namespace
 
-std::unique_ptr<database::LogArchive> open_logs(const config::AppConfig& config,
-                                                const config::DatabaseConfig& database,
-                                                const Repository& repository) {
-    std::vector<std::unique_ptr<database::LogArchive>> archives;
-    // The spool first: of equal copies the first is read, and it is near.
-    archives.push_back(database::open_log_folder(spool_folder(config, database)));
-    archives.push_back(database::open_log_repository(repository, database.name));
-    return database::join_log_archives(std::move(archives));
+WorkFolder::WorkFolder(const config::AppConfig& config, const config::DatabaseConfig& database)
+    : path_(fmt::format("{}/restore/{}-{}", config.app.state_dir, getpid(), database.name)) {
+    os::make_dirs(path_);
+}
+
+WorkFolder::~WorkFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
 }
 
 DatabaseRestore restore_database(const config::AppConfig& config,

@@ -55,8 +55,17 @@ DatabaseRestore restore_database(const config::AppConfig& config,
                                  const std::vector<JobPlace>& places,
                                  const DatabaseRestoreOptions& options);
 
-// The log files of a database at a place, joined with those of the spool on this machine.
-std::unique_ptr<database::LogArchive> open_logs(const config::AppConfig& config,
-                                                const config::DatabaseConfig& database,
-                                                const repository::Repository& repository);
+// A folder for a server that lives as long as this object, below the state folder.
+class WorkFolder {
+  public:
+    WorkFolder(const config::AppConfig& config, const config::DatabaseConfig& database);
+    ~WorkFolder();
+    WorkFolder(const WorkFolder&) = delete;
+    WorkFolder& operator=(const WorkFolder&) = delete;
+    std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+  private:
+    std::string path_;
+};
+
 }  // namespace sevenfold::protect

@@ -36,14 +36,18 @@ std::vector<RecoverableInterval> find_intervals(const database::Driver& driver,
 
 DatabaseCopy look_at(const config::DatabaseConfig& database, const config::PlaceConfig& place,
                      const JobPlace& opened, const Time& now) {
-    DatabaseCopy copy{.place = place.name, .domain = place.failure_domain()};
+    DatabaseCopy copy;
+    copy.place = place.name;
+    copy.domain = place.failure_domain();
     copy.error = opened.error;
     if (!copy.error) {
         try {
             auto driver = database::make_driver(database.driver, {});
-            auto bases = stored_bases(*opened.repository, database.name, &copy.damaged);
-            auto points = stored_points(*opened.repository, database.name, &copy.damaged);
-            auto logs = stored_logs(*opened.repository, database.name);
+            DatabaseSnapshots snapshots =
+                list_database(*opened.repository, database.name, &copy.damaged);
+            auto bases = read_bases(*opened.repository, snapshots, &copy.damaged);
+            auto points = read_points(*opened.repository, snapshots, &copy.damaged);
+            auto logs = database::open_log_snapshots(*opened.repository, snapshots.logs);
             copy.intervals = find_intervals(*driver, bases, points, *logs);
             if (!bases.empty()) {
                 copy.method = bases.back().manifest.method;
@@ -58,15 +62,7 @@ DatabaseCopy look_at(const config::DatabaseConfig& database, const config::Place
             copy.error = current_error();
         }
     }
-    if (copy.error)
-        copy.state = CopyStatus::State::unreachable;
-    else if (!copy.newest)
-        copy.state = CopyStatus::State::missing;
-    else
-        copy.state = now.since(*copy.newest) <= allowed_age(database.every) &&
-                             *copy.newest <= now.plus(std::chrono::minutes(10))
-                         ? CopyStatus::State::good
-                         : CopyStatus::State::late;
+    copy.judge(copy.newest, allowed_age(database.every), now);
     return copy;
 }
 
@@ -84,13 +80,9 @@ std::vector<DatabaseStatus> get_database_status(const config::AppConfig& config,
             auto number = static_cast<size_t>(&place - config.places.data());
             status.copies[i] = look_at(database, place, places[number], now);
         });
-        for (DatabaseCopy& copy : status.copies) {
-            if (copy.state == CopyStatus::State::good) status.good_domains.push_back(copy.domain);
-            auto run =
-                catalog ? catalog->last_run("backup", database.name, copy.place) : std::nullopt;
-            if (run && !run->succeeded) copy.failed_run = std::move(run);
-        }
-        status.holds = distinct(status.good_domains) >= 2;
+        for (DatabaseCopy& copy : status.copies) copy.note_run(catalog, database.name);
+        status.good_domains = domains_of_good(status.copies);
+        status.holds = status.good_domains.size() >= 2;
         out.push_back(std::move(status));
     }
     return out;

@@ -18,16 +18,11 @@ struct RecoverableInterval {
     size_t bases = 0, points = 0;
 };
 
-struct DatabaseCopy {
-    std::string place, domain;
-    CopyStatus::State state = CopyStatus::State::missing;
+struct DatabaseCopy : Copy {
     std::optional<Time> newest;  // moment that is proven recoverable
     std::string newest_gtid, newest_kind, method;
     std::vector<RecoverableInterval> intervals;  // oldest first
     uint64_t bytes = 0;                          // of the newest base
-    std::vector<Error> damaged;
-    std::optional<Error> error;
-    std::optional<catalog::RunRecord> failed_run;
 };
 
 struct DatabaseStatus {

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "core/parallel.h"
+#include "os/identity.h"
 #include "repository/lock.h"
 
 namespace sevenfold::protect {
@@ -58,8 +59,8 @@ Snapshot make_snapshot(const StoreOptions& options, const repository::TreeWriter
     snapshot.time = options.time;
     snapshot.tree = root;
     snapshot.paths = {options.path};
-    snapshot.hostname = files::local_host();
-    snapshot.username = files::local_user();
+    snapshot.hostname = os::host_name();
+    snapshot.username = os::user_name();
     snapshot.uid = getuid();
     snapshot.gid = getgid();
     snapshot.tags = options.tags;
@@ -91,7 +92,7 @@ std::vector<PlaceResult> store_stream(const std::vector<JobPlace>& places,
     BlobWriter writer(std::move(targets), writer_options);
     // All places share the first one's way of cutting: the format allows any boundaries.
     repository::TreeWriter tree(writer, places[ready[0].number].repository->chunker(),
-                                {.uid = getuid(), .gid = getgid(), .user = files::local_user()});
+                                {.uid = getuid(), .gid = getgid(), .user = os::user_name()});
     fill(tree);
     const Snapshot snapshot = make_snapshot(options, tree, tree.finish());
     writer.finish([&](size_t p) {

@@ -89,7 +89,7 @@ void run_stream(const config::AppConfig& config, const config::DatabaseConfig& d
     if (!database.stream_second.empty()) request.second = second_spool(config, database, places);
     for (const JobPlace& place : places.get()) {  // the stream begins where the newest base ends
         if (place.error || !request.first_file.empty()) continue;
-        auto bases = stored_bases(*place.repository, database.name);
+        auto bases = read_bases(*place.repository, list_database(*place.repository, database.name));
         if (!bases.empty()) request.first_file = bases.back().manifest.position.file;
     }
     Pending pending;

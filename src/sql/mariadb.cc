@@ -215,6 +215,10 @@ std::optional<std::string> MariadbConnection::value(std::string_view statement) 
     return std::move(rows[0][0]);
 }
 
+uint64_t MariadbConnection::number(std::string_view statement) {
+    return std::strtoull(value(statement).value_or("0").c_str(), nullptr, 10);
+}
+
 void MariadbConnection::stream(std::string_view statement,
                                const std::function<void(const RowView&)>& row) {
     run(statement);

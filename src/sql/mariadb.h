@@ -75,6 +75,8 @@ class MariadbConnection {
     std::vector<Row> query(std::string_view statement);
     // The first field of the first row; nothing when there is no row or it is NULL.
     std::optional<std::string> value(std::string_view statement);
+    // The same as a whole number; 0 without one.
+    uint64_t number(std::string_view statement);
     // Row by row as the server sends them; no memory grows. When `row` throws the connection is
     // cut: it cannot be used any more, and the rest of a large table is not waited for.
     void stream(std::string_view statement, const std::function<void(const RowView&)>& row);

@@ -17,13 +17,6 @@ struct Options {
     std::string retry_lock = "1m", method;
 };
 
-// A source of either kind.
-struct Source {
-    const config::FilesConfig* files = nullptr;
-    const config::DatabaseConfig* database = nullptr;
-    const std::string& name() const { return files ? files->name : database->name; }
-};
-
 std::chrono::milliseconds lock_patience(const Options& options) {
     if (auto wait = parse_duration(options.retry_lock))
         return std::chrono::duration_cast<std::chrono::milliseconds>(*wait);
@@ -42,26 +35,21 @@ files::ExcludeOptions excludes_of(const config::FilesConfig& source) {
 
 void record(catalog::Catalog* catalog, const config::FilesConfig& source, const Time& started,
             const files::PlaceResult& place, const files::ArchiveResult& archive) {
-    if (!catalog) return;
     bool saved = place.state == files::PlaceResult::State::saved;
-    try {
-        catalog->add_run({.job = "backup",
-                          .source = source.name,
-                          .place = place.name,
-                          .started = started,
-                          .ended = Clock::system().now(),
-                          .succeeded = saved,
-                          .error = saved         ? ""
-                                   : place.error ? place.error->message()
-                                                 : "could not keep up",
-                          .snapshot = saved ? place.snapshot.id.hex() : "",
-                          .files = archive.summary.total_files_processed,
-                          .bytes = archive.summary.total_bytes_processed,
-                          .bytes_stored = place.stats.bytes_packed,
-                          .unreadable = archive.unreadable});
-    } catch (const Error& error) {
-        log_warning("this run is not recorded: {}", error.message());
-    }
+    record_run(catalog, {.job = "backup",
+                         .source = source.name,
+                         .place = place.name,
+                         .started = started,
+                         .ended = Clock::system().now(),
+                         .succeeded = saved,
+                         .error = saved         ? ""
+                                  : place.error ? place.error->message()
+                                                : "could not keep up",
+                         .snapshot = saved ? place.snapshot.id.hex() : "",
+                         .files = archive.summary.total_files_processed,
+                         .bytes = archive.summary.total_bytes_processed,
+                         .bytes_stored = place.stats.bytes_packed,
+                         .unreadable = archive.unreadable});
 }
 
 int back_up_source(Context& context, const config::FilesConfig& source, const Options& options,
@@ -117,26 +105,12 @@ int back_up_database(Context& context, const config::DatabaseConfig& database,
                                catalog);
 }
 
-std::vector<Source> chosen(const config::AppConfig& config, const Options& options) {
-    std::vector<Source> sources;
-    for (const std::string& name : options.sources)
-        if (const config::DatabaseConfig* database = config.find_database(name))
-            sources.push_back({.database = database});
-        else
-            sources.push_back({.files = &config.source(name)});
-    if (!sources.empty()) return sources;
-    for (const config::FilesConfig& files : config.files) sources.push_back({.files = &files});
-    for (const config::DatabaseConfig& database : config.databases)
-        sources.push_back({.database = &database});
-    return sources;
-}
-
 int backup(Context& context, const Options& options) {
     const config::AppConfig& config = context.config();
-    std::vector<Source> sources = chosen(config, options);
+    std::vector<config::SourceConfig> sources = config.sources(options.sources);
     auto catalog = open_catalog(config);
     int worst = 0;
-    for (const Source& source : sources) {
+    for (const config::SourceConfig& source : sources) {
         try {
             int code = source.files
                            ? back_up_source(context, *source.files, options, catalog.get())

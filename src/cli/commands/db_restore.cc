@@ -2,7 +2,6 @@
 #include "cli/commands.h"
 #include "cli/db_context.h"
 #include "cli/progress_display.h"
-#include "cli/times.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "os/file.h"
@@ -31,13 +30,7 @@ database::ReplayRequest::Until until_of(const Options& options) {
                         "`sevenfold db timeline` lists them; they look like 0-1-4711.");
         return {.kind = Kind::before, .transaction = options.before};
     }
-    if (options.to.empty()) return {};
-    if (is_gtid(options.to)) return {.kind = Kind::after, .transaction = options.to};
-    auto time = parse_time(options.to);
-    if (!time)
-        throw Error(ErrorKind::usage, fmt::format("--to {}: neither a time nor a GTID", options.to),
-                    "Write '2026-11-25 14:03:00' or 0-1-4711.");
-    return {.kind = Kind::time, .time = *time};
+    return options.to.empty() ? database::ReplayRequest::Until{} : parse_moment(options.to, "--to");
 }
 
 std::pair<std::string, std::string> split_at_equals(const std::string& text, const char* option) {

@@ -125,10 +125,7 @@ void print_change(Terminal& terminal, const LoggedChange& change) {
     JsonObject values;
     std::string line = fmt::format("{} {}", word(change.kind), printable(change.table));
     for (const LoggedChange::Value& value : change.values) {
-        JsonObject both;
-        if (value.before) both.set("before", *value.before);
-        if (value.after) both.set("after", *value.after);
-        values.set(value.column, both);
+        values.set(value.column, before_and_after(value));
         std::string text;
         if (change.kind == LoggedChange::Kind::update && value.before != value.after)
             text =

@@ -4,7 +4,6 @@
 #include "cli/commands.h"
 #include "cli/db_context.h"
 #include "cli/table.h"
-#include "cli/times.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "os/file.h"
@@ -61,54 +60,56 @@ std::unique_ptr<protect::PastServer> just_before(Context& context, DbContext& db
                                                  restore);
 }
 
+// The account that takes it back: not the one that reads.
+database::ServerLogin writer_of(const config::DatabaseConfig& database,
+                                const UndoOptions& options) {
+    database::ServerLogin login = protect::login_of(database, database.account);
+    login.user = options.user;
+    login.password = options.password_file.empty()
+                         ? Secret()
+                         : protect::read_password(protect::PasswordSource{options.password_file, "",
+                                                                          "the writing account"});
+    return login;
+}
+
 int undo(Context& context, const UndoOptions& options) {
+    if (options.apply && options.user.empty())
+        throw Error(ErrorKind::usage, "--apply needs --user: an account that may write",
+                    "The backup account must not be able to.");
     DbContext db(context, options.database);
     Terminal& terminal = context.terminal();
     protect::DatabaseHistory history = db.history();
     history.timeline->find(options.gtid);  // not_found before anything else
     database::ServerLogin server = protect::login_of(db.database(), db.database().account);
     print(terminal, history.timeline->conflicts(options.gtid, server), options.gtid);
-    std::unique_ptr<protect::PastServer> past;
-    database::UndoScript script;
+    std::unique_ptr<database::UndoScript> script;
     try {
-        script = history.timeline->undo(options.gtid, server, nullptr, options.leave_out_cascades,
-                                        false);
+        script = history.timeline->undo(options.gtid, server, nullptr, options.leave_out_cascades);
     } catch (const Error& error) {
         if (error.kind() != ErrorKind::refused) throw;
         log_debug("{}", error.message());
-        past = just_before(context, db, options.gtid);
+        auto past = just_before(context, db, options.gtid);
         auto login = past->login();
-        script = history.timeline->undo(options.gtid, server, &login, false, false);
+        script = history.timeline->undo(options.gtid, server, &login, false);
     }
-    for (const std::string& note : script.notes) terminal.note("note: " + printable(note));
+    for (const std::string& note : script->notes()) terminal.note("note: " + printable(note));
+    if (options.apply) script->apply(writer_of(db.database(), options));
     terminal.json(JsonObject()
                       .set("type", "undo")
                       .set("gtid", options.gtid)
-                      .set("statements", script.statements)
-                      .set("script", script.text)
+                      .set("statements", script->statements())
+                      .set("script", script->text())
                       .set("applied", options.apply));
-    if (!options.apply) {
-        terminal.print(script.text);
-        terminal.note(
-            "Nothing was changed. Read it, then run it with --apply --user NAME, or give "
-            "it to the mariadb client.");
+    if (options.apply) {
+        terminal.print(fmt::format("{} {}: {} statements, each hit the rows it was meant for",
+                                   terminal.styled(Style::green, "undone"), printable(options.gtid),
+                                   format_count(script->statements())));
         return 0;
     }
-    if (options.user.empty())
-        throw Error(ErrorKind::usage, "--apply needs --user: an account that may write",
-                    "The backup account must not be able to.");
-    server.user = options.user;
-    server.password = options.password_file.empty()
-                          ? Secret()
-                          : protect::read_password(protect::PasswordSource{
-                                options.password_file, "", "the writing account"});
-    std::optional<database::ServerLogin> login;
-    if (past) login = past->login();
-    history.timeline->undo(options.gtid, server, login ? &*login : nullptr,
-                           options.leave_out_cascades, true);
-    terminal.print(fmt::format("{} {}: {} statements, each hit the rows it was meant for",
-                               terminal.styled(Style::green, "undone"), printable(options.gtid),
-                               format_count(script.statements)));
+    terminal.print(script->text());
+    terminal.note(
+        "Nothing was changed. Read it, then run it with --apply --user NAME, or give "
+        "it to the mariadb client.");
     return 0;
 }
 
@@ -149,10 +150,7 @@ int diff(Context& context, const DiffOptions& options) {
             table.row({Cell(mark, style), name, value.column, value.before.value_or(""),
                        Cell(value.after.value_or(""), style)});
             mark = name = "";
-            JsonObject both;
-            if (value.before) both.set("before", *value.before);
-            if (value.after) both.set("after", *value.after);
-            values.set(value.column, both);
+            values.set(value.column, before_and_after(value));
         }
         terminal.json(JsonObject()
                           .set("type", "row")
@@ -181,17 +179,7 @@ int export_table(Context& context, const ExportOptions& options) {
     restore.users = false;
     restore.place = options.place;
     restore.stop = context.stop();
-    if (!options.at.empty()) {
-        auto time = parse_time(options.at);
-        if (is_gtid(options.at))
-            restore.until = {.kind = Kind::after, .transaction = options.at};
-        else if (time)
-            restore.until = {.kind = Kind::time, .time = *time};
-        else
-            throw Error(ErrorKind::usage,
-                        fmt::format("--at {}: neither a time nor a GTID", options.at),
-                        "Write '2026-11-25 14:03' or 0-1-4711.");
-    }
+    if (!options.at.empty()) restore.until = parse_moment(options.at, "--at");
     protect::PastServer past(context.config(), db.database(), db.places(), restore);
     auto driver = database::make_driver(db.database().driver, {});
     uint64_t rows = 0;

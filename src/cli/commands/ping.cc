@@ -6,9 +6,9 @@
 #include "core/log.h"
 #include "core/parallel.h"
 #include "core/units.h"
+#include "os/identity.h"
 #include "protect/passwords.h"
 #include "protect/places.h"
-#include "protect/status.h"
 #include "repository/lock.h"
 #include "repository/snapshot.h"
 
@@ -35,7 +35,7 @@ struct Health {
 // remove.
 void probe_writing(const repository::Repository& repository, const Clock& clock) {
     repository::LockInfo lock;
-    lock.hostname = protect::this_host();
+    lock.hostname = os::host_name();
     lock.time = clock.now();
     lock.pid = ::getpid();
     lock.uid = ::getuid();

@@ -7,6 +7,7 @@
 #include "cli/times.h"
 #include "config/document.h"
 #include "core/log.h"
+#include "os/identity.h"
 #include "protect/places.h"
 #include "protect/status.h"
 #include "repository/lock.h"
@@ -74,7 +75,7 @@ std::string no_snapshot_hint(const config::FilesConfig& source,
     std::vector<Error> damaged;
     for (const Snapshot& snapshot : repository::load_snapshots(repository, &damaged))
         if (snapshot.paths == std::vector{source.path}) hosts.insert(snapshot.hostname);
-    hosts.erase(options.host.empty() ? protect::this_host() : options.host);
+    hosts.erase(options.host.empty() ? os::host_name() : options.host);
     if (hosts.empty()) return "`sevenfold snapshots` lists what there is.";
     return fmt::format("It has some of other hosts: use --host {}.",
                        fmt::join(hosts, " or --host "));

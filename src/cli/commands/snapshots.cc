@@ -23,11 +23,13 @@ struct Found {
 // Bases and points of a database; its log files are not listed.
 void add_database(std::vector<Found>& all, const config::DatabaseConfig& database,
                   const protect::JobPlace& place, std::vector<Error>& damaged) {
-    for (auto& base : protect::stored_bases(*place.repository, database.name, &damaged))
+    protect::DatabaseSnapshots snapshots =
+        protect::list_database(*place.repository, database.name, &damaged);
+    for (auto& base : protect::read_bases(*place.repository, snapshots, &damaged))
         all.push_back({database.name, place.name,
                        fmt::format("{} base {}", base.manifest.method, base.manifest.position.gtid),
                        std::move(base.snapshot)});
-    for (auto& point : protect::stored_points(*place.repository, database.name, &damaged))
+    for (auto& point : protect::read_points(*place.repository, snapshots, &damaged))
         all.push_back({database.name, place.name, "point " + point.manifest.position.gtid,
                        std::move(point.snapshot)});
 }
@@ -59,19 +61,6 @@ int snapshots(Context& context, const Options& options) {
     for (const config::PlaceConfig& place : config.places)
         if (options.place.empty() || place.name == options.place) place_configs.push_back(&place);
     if (!options.place.empty()) config.place(options.place);  // an unknown name is an error
-    std::vector<const config::FilesConfig*> sources;
-    std::vector<const config::DatabaseConfig*> databases;
-    for (const std::string& name : options.sources)
-        if (const config::DatabaseConfig* database = config.find_database(name))
-            databases.push_back(database);
-        else
-            sources.push_back(&config.source(name));
-    if (options.sources.empty()) {
-        for (const config::FilesConfig& source : config.files) sources.push_back(&source);
-        for (const config::DatabaseConfig& database : config.databases)
-            databases.push_back(&database);
-    }
-
     std::vector<Found> all;
     std::vector<Error> damaged;
     int code = 0;
@@ -83,14 +72,15 @@ int snapshots(Context& context, const Options& options) {
             continue;
         }
         std::vector<Error> damaged_here;
-        for (const config::FilesConfig* source : sources) {
+        for (const config::SourceConfig& source : config.sources(options.sources)) {
             damaged_here.clear();  // the same for every source
-            for (auto& snapshot : protect::snapshots_of(*source, *place.repository, &damaged_here))
-                all.push_back({source->name, place.name, "", std::move(snapshot)});
-        }
-        for (const config::DatabaseConfig* database : databases) {
-            damaged_here.clear();
-            add_database(all, *database, place, damaged_here);
+            if (source.database) {
+                add_database(all, *source.database, place, damaged_here);
+                continue;
+            }
+            for (auto& snapshot :
+                 protect::snapshots_of(*source.files, *place.repository, &damaged_here))
+                all.push_back({source.name(), place.name, "", std::move(snapshot)});
         }
         for (const Error& error : damaged_here)
             damaged.push_back(error.with_context("place " + place.name));

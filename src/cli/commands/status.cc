@@ -40,7 +40,7 @@ void add_row(Table& table, const SourceStatus& source, const CopyStatus& copy, c
     table.row({source.name, copy.place, copy.domain,
                Cell(std::string(word(copy.state)), style_of(copy.state)),
                !newest ? ""
-               : protect::is_from_future(*newest, now)
+               : protect::is_from_future(newest->time, now)
                    ? "in the future"
                    : format_age(now.since(newest->time)) + " ago",
                has_counts ? format_count(newest->summary->total_files_processed) : "",
@@ -48,15 +48,23 @@ void add_row(Table& table, const SourceStatus& source, const CopyStatus& copy, c
                newest ? newest->id.short_hex() : ""});
 }
 
+// What copies of all kinds say first, and their problems.
+void begin(JsonObject& object, const protect::Copy& copy) {
+    object.set("place", copy.place).set("domain", copy.domain).set("state", word(copy.state));
+}
+void add_problems(JsonObject& object, const protect::Copy& copy) {
+    if (copy.error) object.set("error", copy.error->message());
+    if (copy.failed_run) object.set("last_run_error", copy.failed_run->error);
+}
+
 void add_json(Terminal& terminal, const SourceStatus& source) {
     JsonArray copies;
     for (const CopyStatus& copy : source.copies) {
         JsonObject object;
-        object.set("place", copy.place).set("domain", copy.domain).set("state", word(copy.state));
+        begin(object, copy);
         if (copy.newest)
             object.set("snapshot", copy.newest->id.hex()).set("time", copy.newest->time);
-        if (copy.error) object.set("error", copy.error->message());
-        if (copy.failed_run) object.set("last_run_error", copy.failed_run->error);
+        add_problems(object, copy);
         if (copy.from_future != 0) object.set("snapshots_from_future", copy.from_future);
         if (!copy.damaged.empty()) object.set("damaged_snapshots", copy.damaged.size());
         copies.add(object);
@@ -71,22 +79,37 @@ void add_json(Terminal& terminal, const SourceStatus& source) {
                       .set("copies", copies));
 }
 
+// The first of its problems. `thing`: what it lacks when it has none.
+void explain(Terminal& terminal, const std::string& what, const protect::Copy& copy,
+             const char* thing, std::chrono::nanoseconds allowed_age, bool age_says_it) {
+    if (copy.error) {
+        terminal.print(what + printable(copy.error->message()));
+        if (!copy.error->hint().empty()) terminal.print("hint: " + copy.error->hint());
+    } else if (copy.failed_run) {
+        terminal.print(fmt::format("{}the last run ({}) failed: {}", what,
+                                   to_display(copy.failed_run->ended),
+                                   printable(copy.failed_run->error)));
+    } else if (copy.state == protect::Copy::State::missing) {
+        terminal.print(fmt::format("{}no {} yet; run `sevenfold backup`", what, thing));
+    } else if (copy.state == protect::Copy::State::late && age_says_it) {
+        terminal.print(fmt::format("{}older than the {} that its schedule allows", what,
+                                   format_age(allowed_age)));
+    }
+}
+
+// "x: good copies in 1 of 2 failure domains", where that is so.
+void explain_domains(Terminal& terminal, const std::string& source,
+                     const std::vector<std::string>& good_domains) {
+    if (good_domains.size() < 2)
+        terminal.print(fmt::format("{}: good copies in {} of 2 failure domains",
+                                   terminal.styled(Style::bold, printable(source)),
+                                   good_domains.size()));
+}
+
 void explain(Terminal& terminal, const SourceStatus& source) {
     for (const CopyStatus& copy : source.copies) {
         std::string what = printable(source.name) + " at " + printable(copy.place) + ": ";
-        if (copy.error) {
-            terminal.print(what + printable(copy.error->message()));
-            if (!copy.error->hint().empty()) terminal.print("hint: " + copy.error->hint());
-        } else if (copy.failed_run) {
-            terminal.print(fmt::format("{}the last run ({}) failed: {}", what,
-                                       to_display(copy.failed_run->ended),
-                                       printable(copy.failed_run->error)));
-        } else if (copy.state == CopyStatus::State::missing) {
-            terminal.print(what + "no copy yet; run `sevenfold backup`");
-        } else if (copy.state == CopyStatus::State::late && copy.from_future == 0) {
-            terminal.print(fmt::format("{}older than the {} that its schedule allows", what,
-                                       format_age(source.allowed_age)));
-        }
+        explain(terminal, what, copy, "copy", source.allowed_age, copy.from_future == 0);
         if (copy.from_future != 0)
             terminal.print(
                 fmt::format("{}{} of its snapshots are from the future: the clock was wrong when "
@@ -105,10 +128,7 @@ void explain(Terminal& terminal, const SourceStatus& source) {
 void conclude(Terminal& terminal, const protect::Status& status) {
     for (const SourceStatus& source : status.sources) {
         explain(terminal, source);
-        if (source.holds) continue;
-        terminal.print(fmt::format("{}: good copies in {} of 2 failure domains",
-                                   terminal.styled(Style::bold, printable(source.name)),
-                                   source.good_domains.size()));
+        explain_domains(terminal, source.name, source.good_domains);
     }
     terminal.print(status.rule1_holds
                        ? terminal.styled(Style::green, "rule 1 holds") +
@@ -130,7 +150,7 @@ void add_json(Terminal& terminal, const protect::DatabaseStatus& database) {
     JsonArray copies;
     for (const protect::DatabaseCopy& copy : database.copies) {
         JsonObject object;
-        object.set("place", copy.place).set("domain", copy.domain).set("state", word(copy.state));
+        begin(object, copy);
         if (copy.newest)
             object.set("time", *copy.newest)
                 .set("gtid", copy.newest_gtid)
@@ -146,8 +166,7 @@ void add_json(Terminal& terminal, const protect::DatabaseStatus& database) {
                               .set("bases", interval.bases)
                               .set("points", interval.points));
         object.set("recoverable", intervals);
-        if (copy.error) object.set("error", copy.error->message());
-        if (copy.failed_run) object.set("last_run_error", copy.failed_run->error);
+        add_problems(object, copy);
         if (!copy.damaged.empty()) object.set("damaged_snapshots", copy.damaged.size());
         copies.add(object);
     }
@@ -163,19 +182,7 @@ void add_json(Terminal& terminal, const protect::DatabaseStatus& database) {
 void explain(Terminal& terminal, const protect::DatabaseStatus& database) {
     for (const protect::DatabaseCopy& copy : database.copies) {
         std::string what = printable(database.name) + " at " + printable(copy.place) + ": ";
-        if (copy.error) {
-            terminal.print(what + printable(copy.error->message()));
-            if (!copy.error->hint().empty()) terminal.print("hint: " + copy.error->hint());
-        } else if (copy.failed_run) {
-            terminal.print(fmt::format("{}the last run ({}) failed: {}", what,
-                                       to_display(copy.failed_run->ended),
-                                       printable(copy.failed_run->error)));
-        } else if (!copy.newest) {
-            terminal.print(what + "no base yet; run `sevenfold backup`");
-        } else if (copy.state == CopyStatus::State::late) {
-            terminal.print(fmt::format("{}older than the {} that its schedule allows", what,
-                                       format_age(database.allowed_age)));
-        }
+        explain(terminal, what, copy, "base", database.allowed_age, true);
         for (const protect::RecoverableInterval& interval : copy.intervals)
             if (interval.points > 0 || interval.bases > 1)
                 terminal.print(fmt::format("{}any transaction from {} to {} can be restored", what,
@@ -192,10 +199,7 @@ bool conclude(Terminal& terminal, const std::vector<protect::DatabaseStatus>& da
     for (const protect::DatabaseStatus& database : databases) {
         explain(terminal, database);
         holds = holds && database.holds;
-        if (!database.holds)
-            terminal.print(fmt::format("{}: good copies in {} of 2 failure domains",
-                                       terminal.styled(Style::bold, printable(database.name)),
-                                       database.good_domains.size()));
+        explain_domains(terminal, database.name, database.good_domains);
     }
     terminal.print(holds ? terminal.styled(Style::green, "rule 2 holds") +
                                ": every database is recoverable from two failure domains or more"

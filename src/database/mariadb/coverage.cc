@@ -6,17 +6,10 @@
 #include <vector>
 
 #include "database/mariadb/binlog/reader.h"
+#include "database/mariadb/stream/position.h"
 
 namespace sevenfold::database::mariadb {
 namespace {
-
-// The number of "bin.000017".
-std::optional<uint64_t> number_of(const std::string& file) {
-    size_t dot = file.rfind('.');
-    if (dot == file.npos || dot + 1 == file.size()) return std::nullopt;
-    if (file.find_first_not_of("0123456789", dot + 1) != file.npos) return std::nullopt;
-    return std::strtoull(file.c_str() + dot + 1, nullptr, 10);
-}
 
 // Why this incarnation does not lead there; nothing: it does.
 std::optional<std::string> look_at(const LogArchive& archive, const std::vector<size_t>& files,
@@ -38,8 +31,7 @@ std::optional<std::string> look_at(const LogArchive& archive, const std::vector<
         return fmt::format("{} is another file of that name", from.file);
     for (auto file = first; file != last; ++file) {
         auto next = std::next(file);
-        auto a = number_of(segments[*file].name), b = number_of(segments[*next].name);
-        if (!a || !b || *b != *a + 1)
+        if (!follows(segments[*file].name, segments[*next].name))
             return fmt::format("what lies between {} and {} is missing", segments[*file].name,
                                segments[*next].name);
     }

@@ -8,7 +8,6 @@
 #include "database/mariadb/binlog/gtid.h"
 #include "database/mariadb/coverage.h"
 #include "database/mariadb/dump/dump.h"
-#include "database/mariadb/dump/privileges.h"
 #include "database/mariadb/grants.h"
 #include "database/mariadb/load/load.h"
 #include "database/mariadb/physical/backup.h"
@@ -16,6 +15,7 @@
 #include "database/mariadb/replay/replay.h"
 #include "database/mariadb/server/detached.h"
 #include "database/mariadb/server/scratch_server.h"
+#include "database/mariadb/server_facts.h"
 #include "database/mariadb/stream/check.h"
 #include "database/mariadb/stream_driver.h"
 #include "os/user_names.h"
@@ -95,21 +95,13 @@ class MariadbDriver : public Driver {
         sql::MariadbConnection server(connection_options(options_.login));
         ServerState state;
         state.version = server.server_version();
-        state.position.gtid = server.value("SELECT @@global.gtid_binlog_pos").value_or("");
-        for (const sql::Row& row : server.query("SHOW STATUS LIKE 'binlog_snapshot_%'")) {
-            if (*row[0] == "Binlog_snapshot_file") state.position.file = row[1].value_or("");
-            if (*row[0] == "Binlog_snapshot_position")
-                state.position.offset = std::strtoull(row[1].value_or("0").c_str(), nullptr, 10);
-        }
-        state.data_bytes = std::strtoull(
-            server
-                .value("SELECT CAST(SUM(data_length + index_length) AS UNSIGNED) FROM "
-                       "information_schema.tables WHERE table_type='BASE TABLE'")
-                .value_or("0")
-                .c_str(),
-            nullptr, 10);
-        Privileges privileges(server);
-        state.privileged = privileges.all() || privileges.has("SUPER") || privileges.may_grant();
+        std::string gtid = server.value("SELECT @@global.gtid_binlog_pos").value_or("");
+        state.position = binlog_place(server);
+        state.position.gtid = gtid;
+        state.data_bytes = server.number(
+            "SELECT CAST(SUM(data_length + index_length) AS UNSIGNED) FROM "
+            "information_schema.tables WHERE table_type='BASE TABLE'");
+        state.privileged = is_privileged(server);
         return state;
     }
 

@@ -1,13 +1,12 @@
 #include "database/mariadb/stream_driver.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "core/log.h"
 #include "database/mariadb/stream/receiver.h"
 #include "database/mariadb/stream/seal.h"
 #include "net/ssh_command.h"
-#include "os/user_names.h"
+#include "os/identity.h"
 
 namespace sevenfold::database {
 namespace mariadb {
@@ -53,8 +52,8 @@ class MariadbReceiver : public LogReceiver {
         : receiver_(options_for(login, request), callbacks_for(callbacks)),
           sealer_({.spool = request.spool,
                    .database = request.database,
-                   .host = host_name(),
-                   .user = os::UserNames().user_name(geteuid())}) {}
+                   .host = os::host_name(),
+                   .user = os::user_name()}) {}
 
     void run(std::stop_token stop) override { receiver_.run(stop); }
     StreamStatus status() const override { return to_status(receiver_.state()); }
@@ -76,16 +75,11 @@ class MariadbReceiver : public LogReceiver {
     size_t trim(std::chrono::seconds keep) override { return sealer_.trim(keep); }
 
   private:
-    static std::string host_name() {
-        char host[256] = {};
-        return gethostname(host, sizeof host - 1) == 0 ? host : "";
-    }
-
     static ReceiverOptions options_for(const sql::MariadbOptions& login,
                                        const StreamRequest& request) {
         ReceiverOptions options;
         options.connection = login;
-        options.server_id = receiver_server_id(host_name(), request.spool);
+        options.server_id = receiver_server_id(os::host_name(), request.spool);
         options.spool = request.spool;
         options.semi_sync = request.acknowledge;
         options.first_file = request.first_file;

@@ -62,6 +62,28 @@ LoggedChange to_change(const ChangedRow& changed) {
     return out;
 }
 
+class MariadbUndo : public UndoScript {
+  public:
+    explicit MariadbUndo(UndoPlan plan) : plan_(std::move(plan)) {}
+
+    std::string text() const override { return render(plan_); }
+    uint64_t statements() const override { return plan_.statements.size(); }
+    std::vector<std::string> notes() const override { return plan_.notes; }
+    void apply(const ServerLogin& writer) const override {
+        sql::MariadbConnection connection(connection_options(writer));
+        try {
+            apply_undo(connection, plan_);
+        } catch (const sql::ServerError& error) {
+            throw error.with_hint(
+                "Nothing was changed: the rows are no longer as the transaction left them, or the "
+                "account may not write.");
+        }
+    }
+
+  private:
+    UndoPlan plan_;
+};
+
 class MariadbTimeline : public database::Timeline {
   public:
     MariadbTimeline(const std::string& path, const LogArchive& archive)
@@ -110,8 +132,8 @@ class MariadbTimeline : public database::Timeline {
         return out;
     }
 
-    UndoScript undo(const std::string& id, const ServerLogin& server, const ServerLogin* past,
-                    bool leave_out_cascades, bool apply) override {
+    std::unique_ptr<UndoScript> undo(const std::string& id, const ServerLogin& server,
+                                     const ServerLogin* past, bool leave_out_cascades) override {
         sql::MariadbConnection connection(connection_options(server));
         ServerSchema schema(connection);
         std::unique_ptr<sql::MariadbConnection> then;
@@ -120,19 +142,8 @@ class MariadbTimeline : public database::Timeline {
             then = std::make_unique<sql::MariadbConnection>(connection_options(*past));
             history = std::make_unique<ServerHistory>(*then);
         }
-        UndoPlan plan = plan_undo(archive_, located(id), schema, history.get(),
-                                  {.leave_out_cascades = leave_out_cascades});
-        if (apply) {
-            sql::MariadbConnection writer(connection_options(server));
-            try {
-                apply_undo(writer, plan);
-            } catch (const sql::ServerError& error) {
-                throw error.with_hint(
-                    "Nothing was changed: the rows are no longer as the transaction left them, or "
-                    "the account may not write.");
-            }
-        }
-        return {render(plan), plan.statements.size(), plan.notes};
+        return std::make_unique<MariadbUndo>(plan_undo(archive_, located(id), schema, history.get(),
+                                                       {.leave_out_cascades = leave_out_cascades}));
     }
 
     std::vector<std::string> gaps() override {

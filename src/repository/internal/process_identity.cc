@@ -5,12 +5,11 @@
 
 #include <vector>
 
+#include "os/identity.h"
+
 namespace sevenfold::repository {
 
-std::string this_hostname() {
-    char name[256] = {};
-    return gethostname(name, sizeof name - 1) == 0 ? name : "";
-}
+std::string this_hostname() { return os::host_name(); }
 
 std::string this_username() {
     std::vector<char> buffer(16 << 10);

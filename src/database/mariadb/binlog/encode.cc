@@ -1,8 +1,7 @@
 #include "database/mariadb/binlog/encode.h"
 
-#include <zlib.h>
-
 #include "core/check.h"
+#include "core/crc32.h"
 #include "database/mariadb/binlog/fields.h"
 
 namespace sevenfold::database::mariadb {
@@ -11,9 +10,7 @@ namespace {
 constexpr size_t kSizeAt = 9, kNextAt = 13, kFlagsAt = 17;
 constexpr size_t kChecksumSize = 4;
 
-void append_checksum(Bytes& event) {
-    append_little(event, crc32_z(0, event.data(), event.size()), 4);
-}
+void append_checksum(Bytes& event) { append_little(event, crc32(event), 4); }
 
 EventHeader header_of(EventType type, uint32_t server_id, uint32_t timestamp,
                       uint32_t next_position) {

@@ -1,10 +1,10 @@
 #include "database/mariadb/binlog/event.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 
+#include "core/crc32.h"
 #include "database/mariadb/binlog/fields.h"
 #include "database/mariadb/binlog/inflate.h"
 
@@ -162,10 +162,9 @@ Event split_event(ByteView raw, const Format& format, bool verify) {
         std::array<uint8_t, kHeaderSize> head;
         std::copy_n(raw.begin(), kHeaderSize, head.begin());
         head[17] &= static_cast<uint8_t>(~kInUse);
-        crc = crc32_z(0, head.data(), head.size());
-        crc = crc32_z(crc, raw.data() + kHeaderSize, raw.size() - kHeaderSize - tail);
+        crc = crc32(raw.subspan(kHeaderSize, raw.size() - kHeaderSize - tail), crc32(head));
     } else {
-        crc = crc32_z(0, raw.data(), raw.size() - tail);
+        crc = crc32(raw.first(raw.size() - tail));
     }
     if (crc != get_le32(raw.data() + raw.size() - tail))
         throw Error(ErrorKind::corrupt, name(event.header.type) + ": checksum does not match");

@@ -11,6 +11,7 @@
 #include "database/mariadb/dump/plain_tools.h"
 #include "database/mariadb/dump/privileges.h"
 #include "database/mariadb/dump/snapshot_sessions.h"
+#include "database/mariadb/server_facts.h"
 
 namespace sevenfold::database::mariadb {
 namespace {
@@ -109,16 +110,14 @@ class Dumper {
         BaseManifest& base = result_.base;
         base.method = "logical";
         base.data_format = options_.format == RowFormat::tsv ? "tsv" : "sql";
-        base.server_version = control.server_version();
         base.tool_version = "sevenfold " SEVENFOLD_VERSION;
-        base.server_host = control.value("SELECT @@hostname").value_or("");
-        base.server_id = std::strtoull(
-            control.value("SELECT @@global.server_id").value_or("0").c_str(), nullptr, 10);
-        for (const char* name :
-             {"lower_case_table_names", "character_set_server", "collation_server",
-              "innodb_page_size", "sql_mode", "max_allowed_packet"})
-            base.server_variables[name] =
-                control.value(fmt::format("SELECT @@global.{}", name)).value_or("");
+        constexpr const char* kVariables[] = {"lower_case_table_names",
+                                              "character_set_server",
+                                              "collation_server",
+                                              "innodb_page_size",
+                                              "sql_mode",
+                                              "max_allowed_packet"};
+        describe_server(control, kVariables, base);
         base.objects["table"] = schema.tables.size();
         base.objects["view"] = schema.view_count;
         base.objects["trigger"] = schema.trigger_count;

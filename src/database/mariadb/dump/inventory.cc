@@ -10,10 +10,6 @@ namespace {
 using sql::quote_name;
 using sql::quote_text;
 
-uint64_t count(sql::MariadbConnection& connection, const std::string& query) {
-    return std::strtoull(connection.value(query).value_or("0").c_str(), nullptr, 10);
-}
-
 }  // namespace
 
 ObjectCounts count_objects(sql::MariadbConnection& connection, const Selection& selection,
@@ -32,15 +28,15 @@ ObjectCounts count_objects(sql::MariadbConnection& connection, const Selection& 
             if (selection.has_table(database, row[2].value_or(""))) ++triggers;
         std::string of = " WHERE db=" + quote_text(database);
         out["function"] +=
-            count(connection, "SELECT COUNT(*) FROM mysql.proc" + of + " AND type='FUNCTION'");
+            connection.number("SELECT COUNT(*) FROM mysql.proc" + of + " AND type='FUNCTION'");
         out["procedure"] +=
-            count(connection, "SELECT COUNT(*) FROM mysql.proc" + of + " AND type<>'FUNCTION'");
-        out["event"] += count(connection, "SELECT COUNT(*) FROM mysql.event" + of);
+            connection.number("SELECT COUNT(*) FROM mysql.proc" + of + " AND type<>'FUNCTION'");
+        out["event"] += connection.number("SELECT COUNT(*) FROM mysql.event" + of);
     }
     if (users)
-        out["user"] = count(connection,
-                            "SELECT COUNT(*) FROM mysql.global_priv WHERE user NOT IN "
-                            "('mariadb.sys','PUBLIC')");
+        out["user"] = connection.number(
+            "SELECT COUNT(*) FROM mysql.global_priv WHERE user NOT IN "
+            "('mariadb.sys','PUBLIC')");
     return out;
 }
 
@@ -74,7 +70,7 @@ std::vector<std::string> left_out(sql::MariadbConnection& connection) {
     std::vector<std::string> out;
     auto note = [&](const char* table, const char* what) {
         try {
-            uint64_t n = count(connection, fmt::format("SELECT COUNT(*) FROM mysql.{}", table));
+            uint64_t n = connection.number(fmt::format("SELECT COUNT(*) FROM mysql.{}", table));
             if (n != 0) out.push_back(fmt::format("{} {} not in the base", n, what));
         } catch (const sql::ServerError&) {  // the account may not look, or there is no such table
         }

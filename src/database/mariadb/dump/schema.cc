@@ -15,12 +15,6 @@ using sql::quote_name;
 using sql::quote_text;
 using sql::Row;
 
-bool matches(const std::vector<std::string>& patterns, const std::string& name) {
-    return std::ranges::any_of(patterns, [&](const std::string& pattern) {
-        return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-    });
-}
-
 // How a column is read so that the same value comes back.
 std::string lossless(const std::string& type, const std::string& name) {
     // FLOAT prints six digits, which is not what it holds.
@@ -72,6 +66,12 @@ bool Selection::is_open() const {
     return databases.empty() || std::ranges::any_of(databases, [](const std::string& pattern) {
                return pattern.find_first_of("*?[\\") != pattern.npos;
            });
+}
+
+bool matches(const std::vector<std::string>& patterns, const std::string& name) {
+    return std::ranges::any_of(patterns, [&](const std::string& pattern) {
+        return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+    });
 }
 
 bool Selection::has_database(const std::string& database) const {

@@ -13,7 +13,9 @@
 
 namespace sevenfold::database::mariadb {
 
-// Patterns as the shell has them (fnmatch).
+// Patterns as the shell has them (fnmatch): whether one of them matches.
+bool matches(const std::vector<std::string>& patterns, const std::string& name);
+
 struct Selection {
     std::vector<std::string> databases;  // empty: all but the system's own
     std::vector<std::string> exclude;    // of "database.table"; "database.*" leaves it out whole

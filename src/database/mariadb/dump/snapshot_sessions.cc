@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core/log.h"
+#include "database/mariadb/server_facts.h"
 
 namespace sevenfold::database::mariadb {
 namespace {
@@ -21,21 +22,10 @@ std::unique_ptr<Connection> connect(const sql::MariadbOptions& login) {
     return connection;
 }
 
-// File and offset that a session's snapshot stands at; an empty file when the server writes none.
-Position snapshot_position(Connection& session) {
-    Position position;
-    for (const sql::Row& row : session.query("SHOW STATUS LIKE 'binlog_snapshot_%'")) {
-        if (*row[0] == "Binlog_snapshot_file") position.file = row[1].value_or("");
-        if (*row[0] == "Binlog_snapshot_position")
-            position.offset = std::strtoull(row[1].value_or("0").c_str(), nullptr, 10);
-    }
-    return position;
-}
-
 void open_sessions(SnapshotSessions& out) {
     for (auto& session : out.sessions) {
         session->execute("START TRANSACTION WITH CONSISTENT SNAPSHOT");
-        Position position = snapshot_position(*session);
+        Position position = binlog_place(*session);
         if (&session == &out.sessions.front())
             out.position = position;
         else if (!(position == out.position))

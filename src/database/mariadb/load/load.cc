@@ -1,7 +1,6 @@
 #include "database/mariadb/load/load.h"
 
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 #include <cstring>
@@ -28,12 +27,6 @@ using sql::quote_name;
 constexpr unsigned kMostThreads = 8;
 constexpr uint64_t kSmall = 1 << 20;         // bytes of rows for which late keys gain nothing
 constexpr uint64_t kVerifyPiece = 64 << 20;  // tables are read again in pieces of about this size
-
-bool matches(const std::vector<std::string>& patterns, const std::string& name) {
-    return std::ranges::any_of(patterns, [&](const std::string& pattern) {
-        return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-    });
-}
 
 // A pattern that only this name matches.
 std::string exactly(const std::string& name) {

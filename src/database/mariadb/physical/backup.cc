@@ -11,6 +11,7 @@
 #include "database/mariadb/physical/internal/checkpoints.h"
 #include "database/mariadb/physical/internal/tree_sink.h"
 #include "database/mariadb/server/last_lines.h"
+#include "database/mariadb/server_facts.h"
 #include "os/child_process.h"
 #include "os/file.h"
 
@@ -183,7 +184,7 @@ class Backup {
     void describe(MariadbConnection& connection, const BackupTool& tool) {
         BaseManifest& base = result_.base;
         base.method = "physical";
-        base.server_version = connection.server_version();
+        describe_server(connection, kVariables, base);
         base.tool_version = tool.version;
         if (!connection.is_mariadb() ||
             version_series(base.server_version) != version_series(tool.version))
@@ -192,12 +193,6 @@ class Backup {
                                     tool.version, base.server_version),
                         "Install the mariadb-backup of the server's series: another one may "
                         "write a base that cannot be prepared.");
-        base.server_host = connection.value("SELECT @@hostname").value_or("");
-        base.server_id = std::strtoull(
-            connection.value("SELECT @@global.server_id").value_or("0").c_str(), nullptr, 10);
-        for (const char* name : kVariables)
-            base.server_variables[name] =
-                connection.value(fmt::format("SELECT @@global.{}", name)).value_or("");
     }
 
     // Everything from the tool's stream into the tree, and the tool to its good end.

@@ -1,11 +1,11 @@
 #include "database/mariadb/stream/received_log.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 
 #include "core/check.h"
+#include "core/crc32.h"
 #include "database/mariadb/binlog/encode.h"
 
 namespace sevenfold::database::mariadb {
@@ -23,7 +23,7 @@ constexpr size_t kCreatedAt = 52, kCreatedSize = 4;
 Event split_made(ByteView raw) {
     size_t tail = raw.size() - 4;
     bool sums =
-        raw.size() > kHeaderSize + 4 && crc32_z(0, raw.data(), tail) == get_le32(raw.data() + tail);
+        raw.size() > kHeaderSize + 4 && crc32(raw.first(tail)) == get_le32(raw.data() + tail);
     Format format;
     format.checksums = sums;
     return split_event(raw, format);

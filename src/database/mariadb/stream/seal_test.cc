@@ -58,7 +58,8 @@ struct Seal : testing::Test {
     // Of a place, read anew: all files, as they should be.
     void expect_all(MemoryRepo& repo) {
         auto repository = repo.open();
-        auto archive = open_log_repository(*repository, "main");
+        auto archive =
+            open_log_snapshots(*repository, find_snapshots(*repository, "main", SnapshotKind::log));
         ASSERT_EQ(archive->segments().size(), files.size());
         size_t i = 0;
         for (const auto& [name, content] : files) {
@@ -92,7 +93,8 @@ TEST_F(Seal, SealsOnlyUpToTheGivenPosition) {
     end.offset = 600;
     seal(end);
     auto repository = one.open();
-    auto archive = open_log_repository(*repository, "main");
+    auto archive =
+        open_log_snapshots(*repository, find_snapshots(*repository, "main", SnapshotKind::log));
     EXPECT_EQ(archive->segments().at(0).size, 600u);
 }
 
@@ -196,7 +198,8 @@ TEST_F(Seal, OfALiveStream) {
         for (const std::string& file : spool_files(spool, incarnation))
             files[file] = os::read_file(spool + "/" + incarnation + "/" + file);
     auto repository = two.open();
-    auto archive = open_log_repository(*repository, "main");
+    auto archive =
+        open_log_snapshots(*repository, find_snapshots(*repository, "main", SnapshotKind::log));
     ASSERT_EQ(archive->segments().size(), files.size());
     for (size_t i = 0; i < files.size(); ++i) {
         Bytes got(archive->segments()[i].size);

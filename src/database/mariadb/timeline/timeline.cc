@@ -76,19 +76,25 @@ Timeline::Timeline(std::string path) : impl_(std::make_unique<Impl>()) {
 }
 Timeline::~Timeline() = default;
 
+Transaction read_place(StoreQuery& query, int first) {
+    Transaction t;
+    t.incarnation = query.text(first);
+    t.file = query.text(first + 1);
+    t.start = static_cast<uint64_t>(query.number(first + 2));
+    t.end = static_cast<uint64_t>(query.number(first + 3));
+    t.gtid = {static_cast<uint32_t>(query.number(first + 4)),
+              static_cast<uint32_t>(query.number(first + 5)),
+              static_cast<uint64_t>(query.number(first + 6))};
+    return t;
+}
+
 std::vector<Transaction> Timeline::Impl::transactions(StoreQuery& query) {
     std::vector<Transaction> all;
     StoreQuery changes(*store,
                        "SELECT tab.database, tab.name, inserted, updated, deleted FROM change "
                        "JOIN tab ON tab.id = change.tab WHERE txn = ? ORDER BY 1, 2");
     while (query.step()) {
-        Transaction t;
-        t.incarnation = query.text(1);
-        t.file = query.text(2);
-        t.start = static_cast<uint64_t>(query.number(3));
-        t.end = static_cast<uint64_t>(query.number(4));
-        t.gtid = {static_cast<uint32_t>(query.number(5)), static_cast<uint32_t>(query.number(6)),
-                  static_cast<uint64_t>(query.number(7))};
+        Transaction t = read_place(query, 1);
         t.gtid_flags = static_cast<uint8_t>(query.number(8));
         t.time.seconds = query.number(9);
         t.thread_id = static_cast<uint32_t>(query.number(10));

@@ -24,6 +24,10 @@ struct Timeline::Impl {
     std::vector<Transaction> transactions(StoreQuery& query);
 };
 
+// Where a transaction lies and its GTID, of seven columns from `first` on: incarnation, file,
+// start, end, domain, server, sequence.
+Transaction read_place(StoreQuery& query, int first);
+
 // In the order in which Impl::transactions reads them.
 constexpr const char* kTransactionColumns =
     "txn.number, file.incarnation, file.name, txn.start, txn.end, txn.domain, txn.server, "

@@ -122,13 +122,7 @@ bool Updater::fits() {
                     "sequence FROM txn JOIN file ON file.id = txn.file ORDER BY number "
                     "DESC LIMIT 1");
     if (last.step()) {
-        Transaction t;
-        t.incarnation = last.text(0);
-        t.file = last.text(1);
-        t.start = static_cast<uint64_t>(last.number(2));
-        t.end = static_cast<uint64_t>(last.number(3));
-        t.gtid = {static_cast<uint32_t>(last.number(4)), static_cast<uint32_t>(last.number(5)),
-                  static_cast<uint64_t>(last.number(6))};
+        Transaction t = read_place(last, 0);
         try {
             visit_events(archive_, t, [](const Event&, const Format&, uint64_t) { return false; });
         } catch (const Error& e) {
