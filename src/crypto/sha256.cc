@@ -37,14 +37,46 @@ void advance(Run& run, size_t blocks) {
     run.blocks -= blocks;
 }
 
+// As far as both have blocks they go together.
+void compress_pair(Run a, Run b) {
+    if (size_t both = std::min(a.blocks, b.blocks); both != 0 && use_ni()) {
+        sha256_blocks_ni_x2(a.state, a.data, b.state, b.data, both);
+        advance(a, both);
+        advance(b, both);
+    }
+    compress(a.state, a.data, a.blocks);
+    compress(b.state, b.data, b.blocks);
+}
+
+// What follows a message's whole blocks: its end, padded; one or two blocks.
+struct Tail {
+    std::array<uint8_t, 2 * kBlock> bytes{};
+    size_t blocks;
+
+    Tail(const uint8_t* end, size_t used, uint64_t length) : blocks(used < kBlock - 8 ? 1 : 2) {
+        std::memcpy(bytes.data(), end, used);
+        bytes[used] = 0x80;
+        for (size_t i = 0; i < 8; ++i)
+            bytes[blocks * kBlock - 1 - i] = static_cast<uint8_t>(length * 8 >> (8 * i));
+    }
+};
+
+constexpr std::array<uint32_t, 8> kStart = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                            0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+Id to_id(const std::array<uint32_t, 8>& state) {
+    Id id;
+    for (size_t i = 0; i < Id::kSize; ++i)
+        id.bytes[i] = static_cast<uint8_t>(state[i / 4] >> (24 - 8 * (i % 4)));
+    return id;
+}
+
 }  // namespace
 
 const char* sha256_implementation() { return use_ni() ? "sha-ni" : "portable"; }
 bool force_portable_sha256(bool on) { return forced_portable.exchange(on); }
 
-Sha256::Sha256()
-    : state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-             0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19} {}
+Sha256::Sha256() : state_(kStart) {}
 
 void Sha256::update(ByteView data) {
     Sha256* self = this;
@@ -53,18 +85,20 @@ void Sha256::update(ByteView data) {
 
 Id Sha256::digest() const {
     auto state = state_;
-    size_t used = length_ % kBlock;
-    std::array<uint8_t, 2 * kBlock> tail{};
-    std::memcpy(tail.data(), partial_.data(), used);
-    tail[used] = 0x80;
-    size_t size = used < kBlock - 8 ? kBlock : 2 * kBlock;
-    for (size_t i = 0; i < 8; ++i)
-        tail[size - 1 - i] = static_cast<uint8_t>(length_ * 8 >> (8 * i));
-    compress(state.data(), tail.data(), size / kBlock);
-    Id id;
-    for (size_t i = 0; i < Id::kSize; ++i)
-        id.bytes[i] = static_cast<uint8_t>(state[i / 4] >> (24 - 8 * (i % 4)));
-    return id;
+    Tail tail(partial_.data(), length_ % kBlock, length_);
+    compress(state.data(), tail.bytes.data(), tail.blocks);
+    return to_id(state);
+}
+
+std::array<Id, 2> sha256_pair(ByteView a, ByteView b) {
+    std::array<uint32_t, 8> first = kStart, second = kStart;
+    compress_pair({first.data(), a.data(), a.size() / kBlock},
+                  {second.data(), b.data(), b.size() / kBlock});
+    Tail end_a(a.data() + a.size() / kBlock * kBlock, a.size() % kBlock, a.size());
+    Tail end_b(b.data() + b.size() / kBlock * kBlock, b.size() % kBlock, b.size());
+    compress_pair({first.data(), end_a.bytes.data(), end_a.blocks},
+                  {second.data(), end_b.bytes.data(), end_b.blocks});
+    return {to_id(first), to_id(second)};
 }
 
 void sha256_update_many(std::span<Sha256* const> hashes, std::span<const ByteView> data) {

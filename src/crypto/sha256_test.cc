@@ -33,6 +33,18 @@ class Sha256Test : public testing::TestWithParam<bool> {
     bool before_;
 };
 
+TEST_P(Sha256Test, PairsGiveWhatSinglesGive) {
+    Bytes text(400);
+    for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<uint8_t>(i * 7);
+    for (size_t a = 0; a < 200; a += 3)
+        for (size_t b : {a, a + 1, size_t{0}, size_t{55}, size_t{56}, size_t{64}, size_t{333}}) {
+            ByteView first = ByteView(text).first(a), second = ByteView(text).last(b);
+            auto both = sha256_pair(first, second);
+            ASSERT_EQ(both[0], sha256(first)) << a << " " << b;
+            ASSERT_EQ(both[1], sha256(second)) << a << " " << b;
+        }
+}
+
 TEST_P(Sha256Test, KnownDigests) {
     EXPECT_EQ(sha256({}).hex(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     EXPECT_EQ(sha256(as_bytes("abc")).hex(),

@@ -154,6 +154,7 @@ int restore(Context& context, const Options& options) {
         .set("tables", done.loaded.tables)
         .set("rows", done.loaded.rows)
         .set("transactions", done.replay ? done.replay->transactions : 0)
+        .set("replay_duration", done.replay ? done.replay->seconds : 0.0)
         .set("total_duration", done.seconds);
     if (!done.socket.empty()) line.set("socket", done.socket).set("process", done.process);
     context.terminal().json(line);

@@ -35,8 +35,8 @@ class Dumper {
             if (options_.selection.has_database(*row[0])) databases.push_back(*row[0]);
         require_dump_privileges(control, options_.selection, databases, options_.users);
         Schema schema(control, options_.selection);
-        unsigned threads =
-            options_.threads != 0 ? options_.threads : std::clamp(cpu_count(), 2U, kMostThreads);
+        unsigned threads = options_.threads != 0 ? options_.threads
+                                                 : std::clamp(2 * cpu_count(), 4U, kMostThreads);
         SnapshotSessions snapshot = open_snapshot(options_.login, threads, schema.tables);
         result_.base.consistent_at = Clock::system().now();
         result_.base.position = snapshot.position;

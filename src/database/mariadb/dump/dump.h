@@ -25,7 +25,7 @@ struct DumpOptions {
     Selection selection;
     RowFormat format = RowFormat::tsv;
     bool users = true;
-    unsigned threads = 0;             // 0: one a processor, at most 8
+    unsigned threads = 0;             // 0: two a processor, at most 8
     uint64_t piece_bytes = 64 << 20;  // tables are cut into pieces of about this size
     unsigned attempts = 3;
     Progress* progress = nullptr;

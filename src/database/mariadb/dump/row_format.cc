@@ -112,4 +112,19 @@ void append_sql_row(Bytes& out, const sql::RowView& row, const std::vector<RowCo
 
 uint64_t row_hash(ByteView tsv_row) { return get_le64(crypto::sha256(tsv_row).bytes.data()); }
 
+void RowChecksum::add(ByteView tsv_row) {
+    if (waiting_.empty()) {
+        waiting_ = tsv_row;
+        return;
+    }
+    for (const Id& id : crypto::sha256_pair(waiting_, tsv_row)) sum_ += get_le64(id.bytes.data());
+    waiting_ = {};
+}
+
+uint64_t RowChecksum::sum() {
+    if (!waiting_.empty()) sum_ += row_hash(waiting_);
+    waiting_ = {};
+    return sum_;
+}
+
 }  // namespace sevenfold::database::mariadb

@@ -36,5 +36,16 @@ void append_sql_row(Bytes& out, const sql::RowView& row, const std::vector<RowCo
 
 // The part of a row's hash that is summed over all rows of a table (see TableContent::checksum).
 uint64_t row_hash(ByteView tsv_row);
+// Sums the hashes of rows, two at a time.
+class RowChecksum {
+  public:
+    // `tsv_row` must stay until the next but one call, or sum().
+    void add(ByteView tsv_row);
+    uint64_t sum();
+
+  private:
+    ByteView waiting_;
+    uint64_t sum_ = 0;
+};
 
 }  // namespace sevenfold::database::mariadb

@@ -44,21 +44,28 @@ void prepare_for_rows(sql::MariadbConnection& session) {
 uint64_t read_rows(sql::MariadbConnection& session, const TableInfo& table,
                    const std::string& condition, RowFormat format, uint64_t& checksum,
                    const std::function<void(ByteView)>& sink) {
-    Bytes buffer, line;
+    Bytes buffer, lines;
     buffer.reserve(kFlush + (64 << 10));
+    std::vector<size_t> ends;  // of the rows in `lines`, or in `buffer` when that is TSV
     uint64_t rows = 0;
     size_t statement = 0;  // bytes of the open INSERT
     const std::string head = format == RowFormat::sql ? insert_head(table) : "";
+    Bytes& hashed = format == RowFormat::tsv ? buffer : lines;
+    auto hash_rows = [&] {
+        RowChecksum sum;
+        size_t start = 0;
+        for (size_t end : ends) {
+            sum.add(ByteView(hashed).subspan(start, end - start));
+            start = end;
+        }
+        checksum += sum.sum();
+        ends.clear();
+    };
     session.stream(select_statement(table, condition), [&](const sql::RowView& row) {
         ++rows;
-        if (format == RowFormat::tsv) {
-            size_t start = buffer.size();
-            append_tsv_row(buffer, row);
-            checksum += row_hash(ByteView(buffer).subspan(start));
-        } else {
-            line.clear();
-            append_tsv_row(line, row);
-            checksum += row_hash(line);
+        append_tsv_row(hashed, row);
+        ends.push_back(hashed.size());
+        if (format == RowFormat::sql) {
             append(buffer, as_bytes(statement == 0 ? head : ",\n"));
             size_t start = buffer.size();
             append_sql_row(buffer, row, table.columns);
@@ -69,9 +76,12 @@ uint64_t read_rows(sql::MariadbConnection& session, const TableInfo& table,
             }
         }
         if (buffer.size() < kFlush) return;
+        hash_rows();
         sink(buffer);
         buffer.clear();
+        lines.clear();
     });
+    hash_rows();
     if (statement != 0) append(buffer, as_bytes(";\n"));
     if (!buffer.empty()) sink(buffer);
     return rows;

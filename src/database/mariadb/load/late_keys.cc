@@ -50,6 +50,7 @@ SplitTable split_table(std::string_view create, bool small) {
     for (std::string_view line : lines.definitions)
         if (begins(line, "  `") && line.find(" AUTO_INCREMENT") != line.npos)
             counter = line.substr(3, line.find('`', 3) - 3);
+    out.counter = !counter.empty();
     std::vector<std::string_view> kept;
     for (std::string_view line : lines.definitions) {
         std::string add = "ADD " + std::string(line.substr(2));

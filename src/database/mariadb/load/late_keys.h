@@ -13,6 +13,7 @@ struct SplitTable {
     std::vector<std::string> keys;       // "ADD KEY …", for one ALTER TABLE
     std::vector<std::string> full_text;  // "ADD FULLTEXT KEY …": one ALTER TABLE each
     std::vector<std::string> foreign_keys;
+    bool counter = false;  // has an AUTO_INCREMENT column
 };
 // `create` is what SHOW CREATE TABLE prints. Tables for which it would not be safe or of no use
 // (not InnoDB, partitioned, system versioned, `small`) keep their keys; foreign keys always come

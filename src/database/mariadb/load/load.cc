@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <span>
 
 #include "core/parallel.h"
 #include "database/layout.h"
@@ -68,9 +69,7 @@ class Loader {
         if (options_.users) make_accounts(control);
         make_sequences(control);
         make_tables(control);
-        load_rows();
-        in_sessions(tables_.size(),
-                    [&](MariadbConnection& session, size_t t) { add_keys(session, t); });
+        load_rows(control);
         in_sessions(tables_.size(),
                     [&](MariadbConnection& session, size_t t) { add_foreign_keys(session, t); });
         if (options_.verify) verify();
@@ -227,32 +226,52 @@ class Loader {
         return size;
     }
 
-    struct Piece {
+    // What one session loads at a stretch.
+    struct Portion {
         size_t table;
-        std::string path;
+        std::span<const std::string> paths;
+        uint64_t size;
     };
 
-    // Pieces of all tables over several sessions, those of the largest tables first.
-    void load_rows() {
-        std::vector<Piece> pieces;
-        std::vector<uint64_t> sizes;
-        uint64_t total = 0;
+    // The server lets one LOAD DATA at a time into a table with a counter, unless it was started
+    // with innodb_autoinc_lock_mode=2: such a table is one portion. Every other file is its own.
+    std::vector<Portion> portions(bool counters_interleave) const {
+        std::vector<Portion> out;
         for (size_t t = 0; t < tables_.size(); ++t) {
-            sizes.push_back(data_size(*tables_[t]));
-            total += sizes.back();
-            for (const std::string& path : tables_[t]->files) pieces.push_back({t, path});
+            std::span<const std::string> files = tables_[t]->files;
+            size_t step = split_[t].counter && !counters_interleave ? files.size() : 1;
+            for (size_t i = 0; i < files.size(); i += step) {
+                Portion& portion = out.emplace_back(t, files.subspan(i, step), 0);
+                for (const std::string& path : portion.paths)
+                    portion.size += files_.file(path).size;
+            }
         }
-        std::ranges::stable_sort(pieces, std::greater<>(),
-                                 [&](const Piece& piece) { return sizes[piece.table]; });
+        return out;
+    }
+
+    // Over several sessions, the largest portions first. Who loads a table's last file adds its
+    // keys, while the others go on.
+    void load_rows(MariadbConnection& control) {
+        std::vector<Portion> work =
+            portions(control.value("SELECT @@global.innodb_autoinc_lock_mode") == "2");
+        std::ranges::stable_sort(work, std::greater<>(), &Portion::size);
+        std::vector<std::atomic<uint64_t>> rows(tables_.size());
+        std::vector<std::atomic<size_t>> left(tables_.size());
+        for (size_t t = 0; t < tables_.size(); ++t) left[t] = tables_[t]->files.size();
         if (options_.progress) {
-            options_.progress->items_total = pieces.size();
-            options_.progress->bytes_total = total;
+            for (const Portion& portion : work) {
+                options_.progress->items_total += portion.paths.size();
+                options_.progress->bytes_total += portion.size;
+            }
             options_.progress->totals_known = true;
         }
-        std::vector<std::atomic<uint64_t>> rows(tables_.size());
-        in_sessions(pieces.size(), [&](MariadbConnection& session, size_t i) {
-            rows[pieces[i].table] += load_piece(session, *tables_[pieces[i].table], pieces[i].path);
-            if (options_.progress) ++options_.progress->items_done;
+        in_sessions(work.size(), [&](MariadbConnection& session, size_t i) {
+            const size_t t = work[i].table;
+            for (const std::string& path : work[i].paths) {
+                rows[t] += load_piece(session, *tables_[t], path);
+                if (options_.progress) ++options_.progress->items_done;
+            }
+            if ((left[t] -= work[i].paths.size()) == 0) add_keys(session, t);
         });
         for (size_t t = 0; t < tables_.size(); ++t) {
             result_.rows += rows[t];
@@ -260,6 +279,7 @@ class Loader {
                 throw Error(ErrorKind::corrupt,
                             fmt::format("{}: {} rows arrived, the base has {}",
                                         display(*tables_[t]), rows[t].load(), tables_[t]->rows));
+            if (tables_[t]->files.empty()) add_keys(control, t);
         }
     }
 
