@@ -167,6 +167,10 @@ user = "root"
     def call(self, *arguments):
         return run(self.argv(*arguments))
 
+    def start_stream(self):
+        return subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *self.argv("stream", "run")],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
     def backup(self, *more):
         return self.call("backup", "shop", "--base", "--allow-privileged", *more)
 
@@ -176,6 +180,11 @@ user = "root"
             seconds = run(self.argv("--json", *arguments), stdout=out)
             out.seek(0)
             return seconds, json.loads(out.read().decode().strip().splitlines()[-1])
+
+    def stream_status(self):
+        """What it prints; the exit code says whether it is armed."""
+        return subprocess.run(self.argv("--json", "stream", "status"), capture_output=True,
+                              text=True, check=False).stdout
 
     def stored(self):
         return folder_bytes(f"{self.folder}/p1")
@@ -331,7 +340,7 @@ class Bench:
 
     @staticmethod
     def make_app(server):
-        server.sql("CREATE DATABASE app; CREATE TABLE app.events (id BIGINT AUTO_INCREMENT PRIMARY "
+        server.sql("CREATE DATABASE app; USE app; CREATE TABLE app.events (id BIGINT AUTO_INCREMENT PRIMARY "
                    "KEY, who INT, what VARCHAR(40), KEY (who)); CREATE TABLE app.accounts (id INT "
                    "PRIMARY KEY, balance INT, note VARCHAR(60)); INSERT INTO app.accounts SELECT seq, "
                    "0, MD5(seq) FROM seq_1_to_20000")
@@ -343,9 +352,7 @@ class Bench:
         self.make_app(source)
         ours = Sevenfold(self.options.binary, self.scratch("sevenfold"), source,
                          'stream = true\nack = "async"\nseal = "5s"')
-        stream = subprocess.Popen(["setpriv", "--pdeathsig", "TERM"] +
-                                  ours.argv("stream", "run"),
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stream = ours.start_stream()
         time.sleep(3)
         ours.backup("--method", "logical")
         with open(self.scratch("base.sql"), "wb") as out:
@@ -363,8 +370,7 @@ class Bench:
         source.sql("FLUSH BINARY LOGS")
         expected = source.sql("CHECKSUM TABLE accounts, events", "app")
         while True:  # everything in the places
-            _, status = ours.summary("stream", "status")
-            if end in json.dumps(status):
+            if f'"{end}"' in ours.stream_status():
                 break
             time.sleep(1)
         time.sleep(8)
@@ -372,7 +378,7 @@ class Bench:
         stream.wait()
         logs = sorted(n for n in os.listdir(source.data) if n.startswith("bin.0") and n >= first)
         for _ in range(self.options.runs):
-            target = self.fresh("target", LOG_OPTIONS)
+            target = self.fresh("target", LOG_OPTIONS + ["--server-id=2"])
             _, done = ours.summary("db", "restore", "--to", end, "--no-users", "--server",
                                    target.socket, "--server-user", "root")
             if target.sql("CHECKSUM TABLE accounts, events", "app") != expected:
@@ -380,9 +386,10 @@ class Bench:
             self.figures.add(f"replay of {TRANSACTIONS:,} transactions", "sevenfold",
                              done["replay_duration"], transactions=done["transactions"])
             self.gone(target)
-            target = self.fresh("target", LOG_OPTIONS)
+            target = self.fresh("target", LOG_OPTIONS + ["--server-id=2"])
             with open(f"{self.work}/base.sql", "rb") as dump:
                 run(target.client(), stdin=dump)
+            target.sql("RESET MASTER")
             pipe = ("mariadb-binlog --no-defaults " + " ".join(f"{source.data}/{n}" for n in logs) +
                     " | " + " ".join(target.client()))
             seconds = run(["bash", "-o", "pipefail", "-c", pipe])
@@ -397,11 +404,12 @@ class Bench:
         """Commits a second, each run's three ways directly after each other."""
         source = self.fresh("source", LOG_OPTIONS + [
             "--rpl-semi-sync-master-enabled=1", "--rpl-semi-sync-master-timeout=10000",
-            "--rpl-semi-sync-master-wait-point=AFTER_SYNC"])
+            "--rpl-semi-sync-master-wait-point=AFTER_SYNC",
+            "--rpl-semi-sync-master-wait-no-slave=OFF"])
         self.make_app(source)
         ways = {"without": None, "armed": 'ack = "semi-sync"',
                 "armed, second spool": 'ack = "semi-sync"\nstream_second = "p2"'}
-        for number in range(self.options.runs):
+        for _ in range(self.options.runs):
             for clients in (1, 8):
                 rates = {}
                 for way, settings in ways.items():
@@ -410,27 +418,25 @@ class Bench:
                         continue
                     ours = Sevenfold(self.options.binary, self.scratch("sevenfold"), source,
                                      "stream = true\n" + settings)
-                    stream = subprocess.Popen(ours.argv("stream", "run"),
-                                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                    stream = ours.start_stream()
                     deadline = time.monotonic() + 30
-                    while "armed" not in json.dumps(ours.summary("stream", "status")[1]):
+                    while '"armed"' not in ours.stream_status():
                         if time.monotonic() > deadline:
                             sys.exit("the stream did not become armed")
+                        source.sql("UPDATE app.accounts SET balance = balance + 1 WHERE id = 1")
                         time.sleep(0.3)
                     rates[way] = self.slap(source, clients, 4000 * clients // 2)
                     stream.send_signal(signal.SIGTERM)
                     stream.wait()
                 for way, rate in rates.items():
                     self.figures.add(f"commits/s, {clients} client{'s' * (clients > 1)}", way, rate)
-            del number
         self.gone(source)
 
     def hour(self):
         """What an hour of an application's life adds to a place: 20,000 transactions on 1 GB."""
         base = Sevenfold(self.options.binary, self.scratch("sevenfold"), self.server,
                          'stream = true\nack = "async"\nseal = "5s"')
-        stream = subprocess.Popen(base.argv("stream", "run"),
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stream = base.start_stream()
         time.sleep(3)
         base.backup("--method", "logical")
         before = base.stored()
