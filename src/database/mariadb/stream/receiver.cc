@@ -6,6 +6,7 @@
 
 #include "core/log.h"
 #include "crypto/sha256.h"
+#include "database/mariadb/grants.h"
 
 namespace sevenfold::database::mariadb {
 namespace {
@@ -21,6 +22,7 @@ bool is_final(ErrorKind kind) {
         case ErrorKind::config:
         case ErrorKind::locked:
         case ErrorKind::unsupported:
+        case ErrorKind::refused:  // but a Discontinuity
         case ErrorKind::interrupted:
             return true;
         default:
@@ -139,6 +141,7 @@ void Receiver::session(const std::stop_token& stop) {
 }
 
 void Receiver::check_server(sql::MariadbConnection& connection) {
+    if (!options_.allow_privileged) refuse_privileged(connection, Feature::stream);
     if (connection.value("SELECT @@global.log_bin") != "1")
         throw Error(
             ErrorKind::config, "the server writes no binlog",

@@ -31,6 +31,8 @@ struct ReceiverOptions {
     uint32_t server_id = 0;  // ours; see receiver_server_id
     std::string spool;       // folder
     bool semi_sync = true;   // else commits never wait for us
+    // Else an account that may do everything on the server is Error{refused}.
+    bool allow_privileged = false;
     // The second spool; none without `connect`.
     std::string second_name;
     std::function<std::unique_ptr<SpoolTarget>()> connect_second;
@@ -74,7 +76,7 @@ class Receiver {
     ~Receiver();
 
     // Until stop is requested. Throws what cannot get better by trying again: locked, unsupported,
-    // usage, config, and bugs.
+    // usage, config, a privileged account, and bugs.
     void run(const std::stop_token& stop);
     // At any time, from any thread.
     StreamState state() const;
