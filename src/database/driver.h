@@ -243,6 +243,7 @@ class Driver {
         std::vector<std::string> features;
         std::string user, host, system_user;
         std::vector<std::string> databases;
+        bool canary = false;  // the stream makes small writes of its own
     };
     virtual std::vector<std::string> grant_statements(const GrantRequest& request) = 0;
     struct Right {
@@ -253,8 +254,8 @@ class Driver {
         std::vector<Right> rights;
         bool sufficient = false, minimal = false;
     };
-    // By using it, with the login of that feature.
-    virtual AccountReport check_account(const std::string& feature) = 0;
+    // By using it, with the login of that feature. `canary`: also the stream's own writes.
+    virtual AccountReport check_account(const std::string& feature, bool canary) = 0;
     // The target has exactly what a base at request.from has.
     virtual ReplayOutcome replay(const ServerLogin& target, const LogArchive& archive,
                                  const ReplayRequest& request) = 0;
