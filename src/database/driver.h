@@ -203,6 +203,12 @@ struct StreamFinding {
     std::string fix;  // SQL, or a line for the server's option file
 };
 
+// Up to where a log goes.
+struct LogEnd {
+    std::string gtid;  // everything up to its last transaction
+    Time time;         // when that began, whole seconds
+};
+
 class Driver {
   public:
     virtual ~Driver() = default;
@@ -211,10 +217,16 @@ class Driver {
     // Whether a position is at or after another; for positions of one history.
     virtual bool reaches(const std::string& position, const std::string& wanted) const = 0;
     // Whether the archive leads from one position of a server to a later one without a gap, by file
-    // and offset; costs the heads of a few files. Nothing: it does; else what is missing.
+    // and offset, or over to another server with the same history; costs the heads of a few files,
+    // and after a change of servers what lies between `from` and that. Nothing: it does; else what
+    // is missing.
     virtual std::optional<std::string> missing_between(const LogArchive& archive,
                                                        const Position& from,
                                                        const Position& to) const = 0;
+    // The last whole transaction to which the archive leads from a position without a gap; nothing:
+    // there is none after it, or more than `limit` bytes would have to be read.
+    virtual std::optional<LogEnd> log_end(const LogArchive& archive, const Position& from,
+                                          uint64_t limit) const = 0;
     // Writes a base into the tree, base.json last. Error{timeout}: the schema changed meanwhile,
     // try again. Nothing of it counts unless it returns.
     virtual BaseOutcome make_base(const BaseRequest& request, repository::TreeWriter& tree) = 0;

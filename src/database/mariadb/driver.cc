@@ -115,6 +115,11 @@ class MariadbDriver : public Driver {
         return mariadb::missing_between(archive, from, to);
     }
 
+    std::optional<LogEnd> log_end(const LogArchive& archive, const database::Position& from,
+                                  uint64_t limit) const override {
+        return mariadb::log_end(archive, from, limit);
+    }
+
     BaseOutcome make_base(const BaseRequest& request, repository::TreeWriter& tree) override {
         if (request.method == "physical") return make_physical_base(request, tree);
         DumpOptions dump_options;

@@ -51,7 +51,8 @@ std::string database_pattern(const std::string& database) {
 void add_grants(std::vector<std::string>& out, Feature feature, const std::string& account,
                 const GrantOptions& options) {
     if (feature == Feature::stream && options.canary)
-        out.push_back(fmt::format("GRANT INSERT, UPDATE ON `sevenfold`.`canary` TO {}", account));
+        out.push_back(
+            fmt::format("GRANT SELECT, INSERT, UPDATE ON `sevenfold`.`canary` TO {}", account));
     bool some = feature == Feature::dump && !options.databases.empty();
     out.push_back(fmt::format("GRANT {} ON *.* TO {}",
                               fmt::join(needed_rights(feature, some), ", "), account));
@@ -192,7 +193,7 @@ class Checker {
         if (canary_) canary();
     }
     void canary() {
-        const std::string right = "INSERT, UPDATE on sevenfold.canary";
+        const std::string right = "SELECT, INSERT, UPDATE on sevenfold.canary";
         connection_.execute("BEGIN");
         try {
             connection_.execute(kCanaryStatement);

@@ -34,7 +34,8 @@ struct WatchOptions {
     // receiver again before production has to try. Empty: none.
     std::string canary;
 };
-// Makes table sevenfold.canary; what the canary does there needs INSERT and UPDATE.
+// Makes table sevenfold.canary; what the canary does there needs SELECT, INSERT and
+// UPDATE (the server asks for SELECT, too, where a row may be updated).
 extern const char* const kCanaryTable;
 extern const char* const kCanaryStatement;
 
