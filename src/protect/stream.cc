@@ -125,6 +125,25 @@ struct Pending {
     uint64_t bytes = 0;
 };
 
+// A stream that begins looks for bases everywhere; one that goes on needs the key of its second
+// spool, and the other places are opened when they are sealed.
+std::vector<JobPlace> open_needed(const config::AppConfig& config,
+                                  const config::DatabaseConfig& database,
+                                  const OpenPlaceOptions& options) {
+    auto configs = places_of(config, database);
+    if (!database::stored_stream_status(database.driver, spool_folder(config, database)))
+        return open_places(configs, options);
+    std::vector<JobPlace> places;
+    for (const config::PlaceConfig* place : configs) {
+        if (place->name == database.stream_second)
+            places.push_back(open_places({place}, options)[0]);
+        else
+            places.push_back(
+                {.name = place->name, .error = Error(ErrorKind::network, "not opened yet")});
+    }
+    return places;
+}
+
 database::StreamRequest make_request(const config::AppConfig& config,
                                      const config::DatabaseConfig& database,
                                      const std::vector<JobPlace>& places,
@@ -157,7 +176,7 @@ void run_stream(const config::AppConfig& config, const config::DatabaseConfig& d
                 const StreamOptions& options, const StreamEvents& events, std::stop_token stop) {
     auto configs = places_of(config, database);
     OpenPlaceOptions open{config.app.state_dir + "/cache", stop};
-    std::vector<JobPlace> places = open_places(configs, open);
+    std::vector<JobPlace> places = open_needed(config, database, open);
     database::StreamRequest request = make_request(config, database, places, options);
     os::make_dirs(request.spool);
     Pending pending;
