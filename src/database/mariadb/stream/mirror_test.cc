@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "database/testing/running_receiver.h"
 #include "os/file.h"
 #include "storage/testing/contract.h"
 
@@ -36,8 +37,7 @@ TEST(Mirror, WhatIsCutOffLocallyIsVoidAtTheTargetToo) {
         os::write_file_atomically(local, Bytes(700, 'a'));
         mirror.rewind(at(700));
         EXPECT_FALSE(mirror.wait(at(701), 0s));
-        for (int i = 0; i < 1000 && size() != 700; ++i) std::this_thread::sleep_for(10ms);
-        EXPECT_EQ(size(), 700u);
+        EXPECT_TRUE(eventually([&] { return size() == 700; }));
         os::write_file_atomically(local, Bytes(800, 'a'));
         mirror.request(at(800));
         ASSERT_TRUE(mirror.wait(at(800), 10s));
