@@ -13,12 +13,14 @@ using Json = nlohmann::ordered_json;
 constexpr int kFormat = 1;
 
 Json to_json(const Position& position) {
-    return {{"gtid", position.gtid}, {"file", position.file}, {"offset", position.offset}};
+    Json json = {{"gtid", position.gtid}, {"file", position.file}, {"offset", position.offset}};
+    if (position.server != 0) json["server"] = position.server;
+    return json;
 }
 
 Position position_of(const Json& json) {
     return {json.at("gtid").get<std::string>(), json.at("file").get<std::string>(),
-            json.at("offset").get<uint64_t>()};
+            json.at("offset").get<uint64_t>(), json.value("server", uint64_t{0})};
 }
 
 TableContent table_of(const Json& json) {

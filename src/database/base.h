@@ -18,6 +18,7 @@ struct Position {
     std::string gtid;  // every transaction up to here is included: MariaDB's gtid_binlog_pos
     std::string file;  // the server's log file at that moment; empty: it writes none
     uint64_t offset = 0;
+    uint64_t server = 0;  // the id of the server whose file it is; 0: not known
     bool operator==(const Position&) const = default;
 };
 

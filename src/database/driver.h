@@ -118,20 +118,24 @@ struct StartOptions {
     std::string run_dir;  // for socket, pid file and error log; empty: data_dir
 };
 
+// Where a stream keeps its second copy, encrypted: a folder, or a host over SFTP.
+struct SecondSpool {
+    std::string name;            // for messages
+    storage::Location location;  // its folder
+    std::vector<std::string> ssh_args;
+    crypto::CipherKey key;
+};
+
 // Receiving a server's log while it is written.
 struct StreamRequest {
-    std::string database;     // its name in the configuration
-    std::string spool;        // folder on this machine
+    std::string database;  // its name in the configuration
+    std::string spool;     // folder on this machine
+    // Names of all places that seal() brings it to: nothing is trimmed that one of them lacks.
+    std::vector<std::string> places;
     bool acknowledge = true;  // commits wait until what they did is stored
     bool canary = false;
-    // A second copy, encrypted, before a commit is acknowledged: a folder, or a host.
-    struct Second {
-        std::string name;
-        storage::Location location;  // its folder: on this machine or on a host
-        std::vector<std::string> ssh_args;
-        crypto::CipherKey key;
-    };
-    std::optional<Second> second;
+    bool allow_privileged = false;      // else such an account is Error{refused} when it connects
+    std::optional<SecondSpool> second;  // a commit is acknowledged when it has it, too
     std::string first_file;  // where the first start begins; empty: the server's newest file
 };
 
@@ -151,15 +155,23 @@ struct StreamStatus {
 std::optional<StreamStatus> stored_stream_status(const std::string& driver,
                                                  const std::string& spool);
 
+// `base` and what the second spool has beyond it, as it is now: of every file the bytes of `base`
+// count first. The folder may be missing: then it is `base` alone, which must outlive it. Throws
+// when the host cannot be reached. Memory: a frame of 256 KiB, and about 100 bytes for each that is
+// read.
+std::unique_ptr<LogArchive> continue_with_second_spool(const std::string& driver,
+                                                       const SecondSpool& second,
+                                                       const LogArchive& base);
+
 class LogReceiver {
   public:
     virtual ~LogReceiver() = default;
     // Until stop is requested; reconnects by itself. Throws what cannot get better by trying again.
     virtual void run(std::stop_token stop) = 0;
     virtual StreamStatus status() const = 0;
-    // Stores what is durable in the spool at every place, as snapshots of SnapshotKind::log; each
+    // Stores what is durable in the spool at these places, as snapshots of SnapshotKind::log; each
     // replaces the one before it. Never throws for a place's failure. May be called while run()
-    // runs.
+    // runs, and by several threads for different places.
     struct Place {
         std::string name;
         repository::Repository* repository = nullptr;  // null: it could not be opened
@@ -173,6 +185,9 @@ class LogReceiver {
     virtual std::vector<Sealed> seal(const std::vector<Place>& places) = 0;
     // Removes from the spool what every place has and nobody will append to; how many files.
     virtual size_t trim(std::chrono::seconds keep) = 0;
+    // Removes from the second copy what every place has in full and nobody will append to; how many
+    // parts. Takes as long as its host's answers; throws what reaching it throws. One thread.
+    virtual size_t trim_second() = 0;
 };
 
 struct StreamCallbacks {
@@ -188,6 +203,12 @@ struct StreamFinding {
     std::string fix;  // SQL, or a line for the server's option file
 };
 
+// Up to where a log goes.
+struct LogEnd {
+    std::string gtid;  // everything up to its last transaction
+    Time time;         // when that began, whole seconds
+};
+
 class Driver {
   public:
     virtual ~Driver() = default;
@@ -196,10 +217,16 @@ class Driver {
     // Whether a position is at or after another; for positions of one history.
     virtual bool reaches(const std::string& position, const std::string& wanted) const = 0;
     // Whether the archive leads from one position of a server to a later one without a gap, by file
-    // and offset; costs the heads of a few files. Nothing: it does; else what is missing.
+    // and offset, or over to another server with the same history; costs the heads of a few files,
+    // and after a change of servers what lies between `from` and that. Nothing: it does; else what
+    // is missing.
     virtual std::optional<std::string> missing_between(const LogArchive& archive,
                                                        const Position& from,
                                                        const Position& to) const = 0;
+    // The last whole transaction to which the archive leads from a position without a gap; nothing:
+    // there is none after it, or more than `limit` bytes would have to be read.
+    virtual std::optional<LogEnd> log_end(const LogArchive& archive, const Position& from,
+                                          uint64_t limit) const = 0;
     // Writes a base into the tree, base.json last. Error{timeout}: the schema changed meanwhile,
     // try again. Nothing of it counts unless it returns.
     virtual BaseOutcome make_base(const BaseRequest& request, repository::TreeWriter& tree) = 0;
@@ -228,6 +255,7 @@ class Driver {
         std::vector<std::string> features;
         std::string user, host, system_user;
         std::vector<std::string> databases;
+        bool canary = false;  // the stream makes small writes of its own
     };
     virtual std::vector<std::string> grant_statements(const GrantRequest& request) = 0;
     struct Right {
@@ -238,8 +266,8 @@ class Driver {
         std::vector<Right> rights;
         bool sufficient = false, minimal = false;
     };
-    // By using it, with the login of that feature.
-    virtual AccountReport check_account(const std::string& feature) = 0;
+    // By using it, with the login of that feature. `canary`: also the stream's own writes.
+    virtual AccountReport check_account(const std::string& feature, bool canary) = 0;
     // The target has exactly what a base at request.from has.
     virtual ReplayOutcome replay(const ServerLogin& target, const LogArchive& archive,
                                  const ReplayRequest& request) = 0;

@@ -6,6 +6,7 @@
 
 #include "core/log.h"
 #include "os/file.h"
+#include "protect/second_spool.h"
 
 namespace sevenfold::protect {
 namespace {
@@ -93,7 +94,10 @@ DatabaseHistory open_history(const config::AppConfig& config,
             problem = error;
         }
     }
-    out.logs = database::join_log_archives(std::move(archives));
+    // Those not wanted do not bring their second spool either.
+    std::vector<JobPlace> wanted = out.places;
+    if (!only.empty()) std::erase_if(wanted, [&](const auto& place) { return place.name != only; });
+    out.logs = join_with_second_spool(config, database, wanted, std::move(archives));
     if (out.logs->segments().empty()) {
         if (problem) throw *problem;
         throw Error(ErrorKind::not_found,

@@ -15,7 +15,8 @@ struct DatabaseHistory {
     std::unique_ptr<database::LogArchive> logs;
     std::unique_ptr<database::Timeline> timeline;  // up to date
 };
-// `only`: a place's name; empty: all, and the spool of this machine. Throws when nothing can be
+// `only`: a place's name; empty: all, and the spool of this machine. A place brings its
+// second spool. Throws when nothing can be
 // reached, or there is no log at all.
 DatabaseHistory open_history(const config::AppConfig& config,
                              const config::DatabaseConfig& database, std::vector<JobPlace> places,

@@ -10,6 +10,7 @@
 #include "database/layout.h"
 #include "files/restore.h"
 #include "os/file.h"
+#include "protect/second_spool.h"
 #include "protect/store_stream.h"
 #include "storage/open.h"
 
@@ -101,6 +102,7 @@ class Restorer {
              const std::vector<JobPlace>& places, const DatabaseRestoreOptions& options)
         : config_(config),
           database_(database),
+          places_(places),
           options_(options),
           driver_(database::make_driver(database.driver, {.backup_tool = database.backup_tool})),
           choice_(choose_base(*driver_, database, places, options)) {}
@@ -131,13 +133,13 @@ class Restorer {
         if (options_.on_step) options_.on_step(text);
     }
 
-    // The chosen place's, joined with what the spool of this machine has.
+    // The chosen place's, joined with what the spool of this machine and the second one have.
     std::unique_ptr<database::LogArchive> open_logs() const {
         std::vector<std::unique_ptr<database::LogArchive>> archives;
         // The spool first: of equal copies the first is read, and it is near.
         archives.push_back(database::open_log_folder(spool_folder(config_, database_)));
         archives.push_back(database::open_log_snapshots(*choice_.repository, choice_.logs));
-        return database::join_log_archives(std::move(archives));
+        return join_with_second_spool(config_, database_, places_, std::move(archives));
     }
 
     bool replays() const {
@@ -290,6 +292,7 @@ class Restorer {
 
     const config::AppConfig& config_;
     const config::DatabaseConfig& database_;
+    const std::vector<JobPlace>& places_;
     const DatabaseRestoreOptions& options_;
     std::unique_ptr<Driver> driver_;
     Choice choice_;

@@ -3,16 +3,25 @@
 #include <algorithm>
 
 #include "core/parallel.h"
+#include "protect/second_spool.h"
 
 namespace sevenfold::protect {
 namespace {
 
+// More of the log is not read to learn where it ends: then the newest point counts.
+constexpr uint64_t kMostRead = 256 << 20;
+
+struct Found {
+    std::vector<RecoverableInterval> intervals;
+    database::Position newest;  // of the last base or point
+    std::string kind;
+};
+
 // Bases that the binlog joins are one interval; points prolong the one of their base.
-std::vector<RecoverableInterval> find_intervals(const database::Driver& driver,
-                                                const std::vector<StoredBase>& bases,
-                                                const std::vector<StoredPoint>& points,
-                                                const database::LogArchive& logs) {
-    std::vector<RecoverableInterval> out;
+Found find_intervals(const database::Driver& driver, const std::vector<StoredBase>& bases,
+                     const std::vector<StoredPoint>& points, const database::LogArchive& logs) {
+    Found found;
+    std::vector<RecoverableInterval>& out = found.intervals;
     for (size_t i = 0; i < bases.size(); ++i) {
         const database::BaseManifest& base = bases[i].manifest;
         bool joined =
@@ -23,19 +32,34 @@ std::vector<RecoverableInterval> find_intervals(const database::Driver& driver,
         ++interval.bases;
         interval.to = std::max(interval.to, base.consistent_at);
         interval.to_gtid = base.position.gtid;
+        found.newest = base.position;
+        found.kind = "base";
         for (const StoredPoint& point : points) {
             if (point.manifest.base != bases[i].snapshot.id.hex()) continue;
             ++interval.points;
             if (point.manifest.time < interval.to) continue;
             interval.to = point.manifest.time;
             interval.to_gtid = point.manifest.position.gtid;
+            found.newest = point.manifest.position;
+            found.kind = "point";
         }
     }
-    return out;
+    return found;
 }
 
-DatabaseCopy look_at(const config::DatabaseConfig& database, const config::PlaceConfig& place,
-                     const JobPlace& opened, const Time& now) {
+// What the log has after the newest base or point.
+void prolong(const database::Driver& driver, const database::LogArchive& logs, Found& found) {
+    auto end = driver.log_end(logs, found.newest, kMostRead);
+    if (!end) return;
+    RecoverableInterval& interval = found.intervals.back();
+    interval.to_gtid = end->gtid;
+    if (end->time < interval.to) return;
+    interval.to = end->time;
+    found.kind = "log";
+}
+
+DatabaseCopy look_at(const config::AppConfig& config, const config::DatabaseConfig& database,
+                     const config::PlaceConfig& place, const JobPlace& opened, const Time& now) {
     DatabaseCopy copy;
     copy.place = place.name;
     copy.domain = place.failure_domain();
@@ -47,16 +71,19 @@ DatabaseCopy look_at(const config::DatabaseConfig& database, const config::Place
                 list_database(*opened.repository, database.name, &copy.damaged);
             auto bases = read_bases(*opened.repository, snapshots, &copy.damaged);
             auto points = read_points(*opened.repository, snapshots, &copy.damaged);
-            auto logs = database::open_log_snapshots(*opened.repository, snapshots.logs);
-            copy.intervals = find_intervals(*driver, bases, points, *logs);
+            std::vector<std::unique_ptr<database::LogArchive>> archives;
+            archives.push_back(database::open_log_snapshots(*opened.repository, snapshots.logs));
+            auto logs = join_with_second_spool(config, database, {opened}, std::move(archives));
+            Found found = find_intervals(*driver, bases, points, *logs);
+            if (database.stream && !bases.empty()) prolong(*driver, *logs, found);
+            copy.intervals = std::move(found.intervals);
             if (!bases.empty()) {
                 copy.method = bases.back().manifest.method;
                 if (const auto& summary = bases.back().snapshot.summary)
                     copy.bytes = summary->total_bytes_processed;
                 copy.newest = copy.intervals.back().to;
                 copy.newest_gtid = copy.intervals.back().to_gtid;
-                copy.newest_kind =
-                    *copy.newest == bases.back().manifest.consistent_at ? "base" : "point";
+                copy.newest_kind = found.kind;
             }
         } catch (...) {
             copy.error = current_error();
@@ -78,7 +105,7 @@ std::vector<DatabaseStatus> get_database_status(const config::AppConfig& config,
         parallel_for(database.places.size(), 8, [&](size_t i) {
             const config::PlaceConfig& place = config.place(database.places[i]);
             auto number = static_cast<size_t>(&place - config.places.data());
-            status.copies[i] = look_at(database, place, places[number], now);
+            status.copies[i] = look_at(config, database, place, places[number], now);
         });
         for (DatabaseCopy& copy : status.copies) copy.note_run(catalog, database.name);
         status.good_domains = domains_of_good(status.copies);

@@ -11,7 +11,8 @@
 
 namespace sevenfold::protect {
 
-// From `from` on any transaction can be restored, up to `to`.
+// From `from` on any transaction can be restored, up to `to`: the newest base or point, or, where
+// the stream's log leads on from it, the log's last transaction.
 struct RecoverableInterval {
     Time from, to;
     std::string from_gtid, to_gtid;
@@ -19,10 +20,10 @@ struct RecoverableInterval {
 };
 
 struct DatabaseCopy : Copy {
-    std::optional<Time> newest;  // moment that is proven recoverable
-    std::string newest_gtid, newest_kind, method;
-    std::vector<RecoverableInterval> intervals;  // oldest first
-    uint64_t bytes = 0;                          // of the newest base
+    std::optional<Time> newest;                    // moment that is proven recoverable
+    std::string newest_gtid, newest_kind, method;  // kind: "base", "point", "log"
+    std::vector<RecoverableInterval> intervals;    // oldest first
+    uint64_t bytes = 0;                            // of the newest base
 };
 
 struct DatabaseStatus {
@@ -33,7 +34,8 @@ struct DatabaseStatus {
     bool holds = false;
 };
 
-// `places` are those of the configuration, in its order.
+// `places` are those of the configuration, in its order. A place that has a database's second spool
+// is judged with it.
 std::vector<DatabaseStatus> get_database_status(const config::AppConfig& config,
                                                 const std::vector<JobPlace>& places,
                                                 catalog::Catalog* catalog, const Time& now);

@@ -9,64 +9,114 @@
 #include "core/log.h"
 #include "os/file.h"
 #include "protect/places.h"
-#include "storage/open.h"
+#include "protect/second_spool.h"
 
 namespace sevenfold::protect {
 namespace {
 
 constexpr auto kKeepInSpool = std::chrono::hours(24);  // for restores from nearby
 
-// Places of the database, opened once; those that failed are tried again.
-class OpenPlaces {
-  public:
-    OpenPlaces(const config::AppConfig& config, const config::DatabaseConfig& database,
-               std::stop_token stop)
-        : configs_(places_of(config, database)),
-          options_{config.app.state_dir + "/cache", stop},
-          places_(open_places(configs_, options_)) {}
+constexpr auto kTrimSecondEvery = std::chrono::minutes(10);
+constexpr auto kSlow = std::chrono::minutes(5);  // a seal that takes longer is told of
 
-    const std::vector<JobPlace>& get() {
-        for (size_t i = 0; i < places_.size(); ++i)
-            if (places_[i].error) places_[i] = open_places({configs_[i]}, options_)[0];
-        return places_;
+using Sealed = database::LogReceiver::Sealed;
+
+// Brings what was received to one place, in a thread of its own: a place that hangs or is slow
+// delays no other. One that cannot be opened, or whose connection broke, is opened anew.
+class PlaceSealer {
+  public:
+    PlaceSealer(const config::PlaceConfig& config, JobPlace place, OpenPlaceOptions options,
+                database::LogReceiver& receiver, std::function<void(const Sealed&)> tell,
+                bool has_second)
+        : config_(config),
+          place_(std::move(place)),
+          options_(std::move(options)),
+          receiver_(receiver),
+          tell_(std::move(tell)),
+          has_second_(has_second),
+          thread_([this] { run(); }) {}
+    ~PlaceSealer() { finish(); }
+
+    // Asks for a seal; returns at once. While one runs, all that are asked for are one.
+    void request() {
+        std::lock_guard lock(mutex_);
+        wanted_ = true;
+        wake_.notify_all();
+        auto now = std::chrono::steady_clock::now();
+        if (!busy_ || now - since_ < kSlow) return;
+        log_warning("place {}: it has been storing the binlog for {} minutes", place_.name,
+                    std::chrono::duration_cast<std::chrono::minutes>(now - since_).count());
+        since_ = now;
     }
-    // A connection that broke is opened anew next time. Returns what is wrong with the place.
-    Error failed(const std::string& name, const Error& error) {
-        for (JobPlace& place : places_) {
-            if (place.name != name) continue;
-            if (!place.error) place.error = error;
-            return *place.error;
-        }
-        return error;
+    // Seals once more, soon; finish() waits for it.
+    void end() {
+        std::lock_guard lock(mutex_);
+        if (!ending_) wanted_ = true;
+        ending_ = true;
+        wake_.notify_all();
+    }
+    void finish() {
+        end();
+        if (thread_.joinable()) thread_.join();
     }
 
   private:
-    std::vector<const config::PlaceConfig*> configs_;
-    OpenPlaceOptions options_;
-    std::vector<JobPlace> places_;
-};
-
-database::StreamRequest::Second second_spool(const config::AppConfig& config,
-                                             const config::DatabaseConfig& database,
-                                             OpenPlaces& places) {
-    const config::PlaceConfig& place = config.place(database.stream_second);
-    database::StreamRequest::Second second;
-    second.name = place.name;
-    second.location = storage::parse_location(place.url);
-    second.location.path += "-spool/" + database.name;
-    second.ssh_args = place.ssh_options;
-    for (const JobPlace& opened : places.get()) {
-        if (opened.name != place.name) continue;
-        if (opened.error)
-            throw opened.error->with_hint(
-                "Its key encrypts the second copy: it must be reachable "
-                "when the stream starts.");
-        second.key = opened.repository->master_key();
-        return second;
+    void run() {
+        std::unique_lock lock(mutex_);
+        for (;;) {
+            wake_.wait(lock, [&] { return wanted_ || ending_; });
+            if (!wanted_) return;
+            wanted_ = false;
+            busy_ = true;
+            since_ = std::chrono::steady_clock::now();
+            bool last = ending_;
+            lock.unlock();
+            seal(last);
+            lock.lock();
+            busy_ = false;
+        }
     }
-    throw Error(ErrorKind::config, fmt::format("stream_second {} is not one of the places of {}",
-                                               place.name, database.name));
-}
+    void seal(bool last) {
+        if (place_.error) place_ = open_places({&config_}, options_)[0];
+        Sealed result{.place = place_.name};
+        try {
+            auto results =
+                receiver_.seal({{place_.name, place_.error ? nullptr : place_.repository.get()}});
+            if (results.empty()) return;
+            result = results[0];
+        } catch (...) {
+            result.error = current_error();
+        }
+        if (result.error && place_.error) result.error = place_.error;
+        if (result.error) place_.error = result.error;
+        if (result.saved || result.error) tell_(result);
+        if (has_second_ && !result.error) trim_second(last);
+    }
+    void trim_second(bool last) {
+        auto now = std::chrono::steady_clock::now();
+        if (!last && trimmed_ && now - *trimmed_ < kTrimSecondEvery) return;
+        trimmed_ = now;
+        try {
+            size_t parts = receiver_.trim_second();
+            if (parts > 0) log_debug("second spool: {} parts removed", parts);
+        } catch (...) {
+            log_warning("second spool: it is not trimmed: {}", current_error().message());
+        }
+    }
+
+    const config::PlaceConfig& config_;
+    JobPlace place_;
+    const OpenPlaceOptions options_;
+    database::LogReceiver& receiver_;
+    const std::function<void(const Sealed&)> tell_;
+    const bool has_second_;  // the second spool lies beside it
+    std::optional<std::chrono::steady_clock::time_point> trimmed_;
+    std::mutex mutex_;  // guards what follows
+    std::condition_variable wake_;
+    bool wanted_ = false, busy_ = false, ending_ = false;
+    std::chrono::steady_clock::time_point since_;
+    std::thread thread_;  // last: it uses the others
+};
 
 // Wakes the sealing when there is much to seal.
 struct Pending {
@@ -75,23 +125,60 @@ struct Pending {
     uint64_t bytes = 0;
 };
 
-}  // namespace
+// A stream that begins looks for bases everywhere; one that goes on needs the key of its second
+// spool, and the other places are opened when they are sealed.
+std::vector<JobPlace> open_needed(const config::AppConfig& config,
+                                  const config::DatabaseConfig& database,
+                                  const OpenPlaceOptions& options) {
+    auto configs = places_of(config, database);
+    if (!database::stored_stream_status(database.driver, spool_folder(config, database)))
+        return open_places(configs, options);
+    std::vector<JobPlace> places;
+    for (const config::PlaceConfig* place : configs) {
+        if (place->name == database.stream_second)
+            places.push_back(open_places({place}, options)[0]);
+        else
+            places.push_back(
+                {.name = place->name, .error = Error(ErrorKind::network, "not opened yet")});
+    }
+    return places;
+}
 
-void run_stream(const config::AppConfig& config, const config::DatabaseConfig& database,
-                const StreamEvents& events, std::stop_token stop) {
-    OpenPlaces places(config, database, stop);
+database::StreamRequest make_request(const config::AppConfig& config,
+                                     const config::DatabaseConfig& database,
+                                     const std::vector<JobPlace>& places,
+                                     const StreamOptions& options) {
     database::StreamRequest request;
     request.database = database.name;
     request.spool = spool_folder(config, database);
-    os::make_dirs(request.spool);
+    request.places = database.places;
     request.acknowledge = database.ack == "semi-sync";
     request.canary = database.canary;
-    if (!database.stream_second.empty()) request.second = second_spool(config, database, places);
-    for (const JobPlace& place : places.get()) {  // the stream begins where the newest base ends
+    request.allow_privileged = options.allow_privileged;
+    try {
+        request.second = second_spool(config, database, places);
+    } catch (const Error& error) {
+        if (error.kind() == ErrorKind::config) throw;
+        throw error.with_hint(
+            "Its key encrypts the second copy: it must be reachable when the stream starts.");
+    }
+    for (const JobPlace& place : places) {  // the stream begins where the newest base ends
         if (place.error || !request.first_file.empty()) continue;
         auto bases = read_bases(*place.repository, list_database(*place.repository, database.name));
         if (!bases.empty()) request.first_file = bases.back().manifest.position.file;
     }
+    return request;
+}
+
+}  // namespace
+
+void run_stream(const config::AppConfig& config, const config::DatabaseConfig& database,
+                const StreamOptions& options, const StreamEvents& events, std::stop_token stop) {
+    auto configs = places_of(config, database);
+    OpenPlaceOptions open{config.app.state_dir + "/cache", stop};
+    std::vector<JobPlace> places = open_needed(config, database, open);
+    database::StreamRequest request = make_request(config, database, places, options);
+    os::make_dirs(request.spool);
     Pending pending;
     database::StreamCallbacks callbacks;
     callbacks.on_gap = events.on_gap;
@@ -103,19 +190,16 @@ void run_stream(const config::AppConfig& config, const config::DatabaseConfig& d
     };
     auto driver = open_database(database);
     auto receiver = driver->receive(request, callbacks);
-    auto seal = [&] {
-        std::vector<database::LogReceiver::Place> targets;
-        for (const JobPlace& place : places.get())
-            targets.push_back({place.name, place.error ? nullptr : place.repository.get()});
-        auto results = receiver->seal(targets);
-        bool news = false;
-        for (database::LogReceiver::Sealed& result : results) {
-            if (result.error) result.error = places.failed(result.place, *result.error);
-            news = news || result.saved || result.error;
-        }
-        if (news && events.on_seal) events.on_seal(results);
-        receiver->trim(kKeepInSpool);
+    std::mutex telling;
+    auto tell = [&](const Sealed& sealed) {
+        std::lock_guard lock(telling);
+        if (events.on_seal) events.on_seal({sealed});
     };
+    std::vector<std::unique_ptr<PlaceSealer>> sealers;
+    for (size_t i = 0; i < places.size(); ++i)
+        sealers.push_back(
+            std::make_unique<PlaceSealer>(*configs[i], std::move(places[i]), open, *receiver, tell,
+                                          configs[i]->name == database.stream_second));
     std::stop_source ended;
     std::exception_ptr failure;
     std::jthread receiving([&] {
@@ -136,10 +220,17 @@ void run_stream(const config::AppConfig& config, const config::DatabaseConfig& d
             });
             pending.bytes = 0;
         }
-        if (!ended.stop_requested()) seal();
+        if (ended.stop_requested()) break;
+        for (auto& sealer : sealers) sealer->request();
+        try {
+            receiver->trim(kKeepInSpool);
+        } catch (...) {
+            log_warning("the spool is not trimmed: {}", current_error().message());
+        }
     }
     receiving.join();
-    seal();  // what came last
+    for (auto& sealer : sealers) sealer->end();  // what came last, at all places at once
+    for (auto& sealer : sealers) sealer->finish();
     if (failure) std::rethrow_exception(failure);
 }
 

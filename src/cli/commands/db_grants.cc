@@ -15,8 +15,9 @@ struct Options {
 int print_statements(Context& context, const config::DatabaseConfig& database,
                      const Options& options, const std::vector<std::string>& features) {
     auto driver = database::make_driver(database.driver, {});
-    for (const std::string& statement : driver->grant_statements(
-             {features, options.user, options.host, options.system_user, database.databases})) {
+    for (const std::string& statement :
+         driver->grant_statements({features, options.user, options.host, options.system_user,
+                                   database.databases, database.canary})) {
         context.terminal().print(statement + (statement.ends_with(';') ? "" : ";"));
         context.terminal().json(JsonObject().set("type", "statement").set("sql", statement));
     }
@@ -29,7 +30,7 @@ int test(Context& context, const config::DatabaseConfig& database,
     Terminal& terminal = context.terminal();
     bool good = true;
     for (const std::string& feature : features) {
-        auto report = driver->check_account(feature);
+        auto report = driver->check_account(feature, database.canary);
         good = good && report.sufficient && report.minimal;
         terminal.print(fmt::format(
             "{}: {} {}", terminal.styled(Style::bold, feature), printable(report.account),

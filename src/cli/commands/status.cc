@@ -184,7 +184,7 @@ void explain(Terminal& terminal, const protect::DatabaseStatus& database) {
         std::string what = printable(database.name) + " at " + printable(copy.place) + ": ";
         explain(terminal, what, copy, "base", database.allowed_age, true);
         for (const protect::RecoverableInterval& interval : copy.intervals)
-            if (interval.points > 0 || interval.bases > 1)
+            if (interval.from < interval.to)
                 terminal.print(fmt::format("{}any transaction from {} to {} can be restored", what,
                                            to_display(in_local_zone(interval.from)),
                                            to_display(in_local_zone(interval.to))));

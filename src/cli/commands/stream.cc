@@ -12,6 +12,7 @@ namespace {
 
 struct Options {
     std::string database;
+    bool privileged = false;
 };
 
 Style style_of(const std::string& protection) {
@@ -85,7 +86,8 @@ int stream(Context& context, const Options& options) {
     };
     context.terminal().note(
         fmt::format("receiving the binlog of {}; Ctrl-C stops", printable(database.name)));
-    protect::run_stream(config, database, events, context.stop());
+    protect::run_stream(config, database, {.allow_privileged = options.privileged}, events,
+                        context.stop());
     return 0;
 }
 
@@ -152,6 +154,8 @@ void add_stream(CommandTree& tree) {
                  "sevenfold stream run\n"
                  "sevenfold stream run main --json")
         .argument("DATABASE", options->database, "its name (default: the only one)", false)
+        .flag("--allow-privileged", options->privileged,
+              "use an account that may change data or grant rights")
         .run([options](Context& context) { return stream(context, *options); });
     group
         .command("check", "Print what the server's settings should be, as exact statements.",

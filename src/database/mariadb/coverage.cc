@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include "database/mariadb/binlog/reader.h"
@@ -11,31 +12,147 @@
 namespace sevenfold::database::mariadb {
 namespace {
 
-// Why this incarnation does not lead there; nothing: it does.
-std::optional<std::string> look_at(const LogArchive& archive, const std::vector<size_t>& files,
-                                   const database::Position& from, const database::Position& to) {
+// The files of one incarnation, as places in the archive's segments.
+using Series = std::vector<size_t>;
+
+std::vector<Series> all_series(const LogArchive& archive) {
     const auto& segments = archive.segments();
-    auto named = [&](const std::string& name) {
-        return std::ranges::find_if(files, [&](size_t i) { return segments[i].name == name; });
-    };
-    auto first = named(from.file), last = named(to.file);
-    if (first == files.end()) return fmt::format("{} is missing", from.file);
-    if (last == files.end()) return fmt::format("{} is missing", to.file);
-    if (segments[*last].size < to.offset)
-        return fmt::format("{} has only {} of {} bytes", to.file, segments[*last].size, to.offset);
-    if (first == last ? from.offset > to.offset : first > last)
-        return fmt::format("{} comes after {}", from.file, to.file);
-    // Names repeat after RESET MASTER: the file must not begin after the position.
-    auto begin = state_at_start(archive, *first);
-    if (!begin || !parse_gtid_list(from.gtid).contains_all(*begin))
-        return fmt::format("{} is another file of that name", from.file);
-    for (auto file = first; file != last; ++file) {
-        auto next = std::next(file);
-        if (!follows(segments[*file].name, segments[*next].name))
-            return fmt::format("what lies between {} and {} is missing", segments[*file].name,
-                               segments[*next].name);
+    std::vector<Series> out;
+    for (size_t i = 0; i < segments.size(); ++i) {
+        if (i == 0 || segments[i].incarnation != segments[i - 1].incarnation) out.emplace_back();
+        out.back().push_back(i);
     }
-    return std::nullopt;
+    return out;
+}
+
+class Coverage {
+  public:
+    explicit Coverage(const LogArchive& archive) : archive_(archive) {}
+
+    // Why the series does not begin with, or contain, this position; `at`: its file.
+    std::optional<std::string> find_start(const Series& files, const database::Position& from,
+                                          Series::const_iterator& at) const {
+        at = named(files, from.file);
+        if (at == files.end()) return fmt::format("{} is missing", from.file);
+        // Names repeat after RESET MASTER, and at other servers: the file must not begin after the
+        // position.
+        auto begin = state_at_start(archive_, *at);
+        if (!is_of(files, from) || !begin || !parse_gtid_list(from.gtid).contains_all(*begin))
+            return fmt::format("{} is another file of that name", from.file);
+        return std::nullopt;
+    }
+
+    // Why the files from `first` on do not lead to this position.
+    std::optional<std::string> find_end(const Series& files, Series::const_iterator first,
+                                        const database::Position& to) const {
+        auto last = named(files, to.file);
+        if (last == files.end() || !is_of(files, to)) return fmt::format("{} is missing", to.file);
+        const LogSegment& segment = archive_.segments()[*last];
+        if (segment.size < to.offset)
+            return fmt::format("{} has only {} of {} bytes", to.file, segment.size, to.offset);
+        if (first > last)
+            return fmt::format("{} comes after {}", archive_.segments()[*first].name, to.file);
+        return broken(first, last);
+    }
+
+    // Why there is a hole between two files.
+    std::optional<std::string> broken(Series::const_iterator first,
+                                      Series::const_iterator last) const {
+        for (auto file = first; file != last; ++file) {
+            const auto &name = archive_.segments()[*file].name,
+                       &next = archive_.segments()[*std::next(file)].name;
+            if (!follows(name, next))
+                return fmt::format("what lies between {} and {} is missing", name, next);
+        }
+        return std::nullopt;
+    }
+
+    // Reads from a position on; what it throws at is where the log ends.
+    std::unique_ptr<TransactionReader> read_from(const Series& files, const std::string& file,
+                                                 uint64_t offset,
+                                                 std::optional<GtidList> state) const {
+        return std::make_unique<TransactionReader>(
+            archive_, ReadOptions{.incarnation = archive_.segments()[files[0]].incarnation,
+                                  .file = file,
+                                  .offset = offset,
+                                  .state = std::move(state),
+                                  .count_rows = false});
+    }
+
+    // Goes on in the series of another server: after everything in `state`, the last of which it
+    // must hold itself, so that it is the same history. `at`: the file in which it goes on. Nothing
+    // when it does not.
+    std::unique_ptr<TransactionReader> join(const Series& files, const GtidList& state,
+                                            Series::const_iterator& at) const {
+        std::optional<GtidList> begin;
+        for (at = files.end(); at != files.begin() && !begin;) {
+            begin = state_at_start(archive_, *--at);
+            if (begin && !state.contains_all(*begin)) begin.reset();
+        }
+        if (!begin) return nullptr;
+        std::set<std::string> wanted;
+        for (const Gtid& gtid : parse_gtid_list(state.position()).all()) {
+            auto there = begin->last(gtid.domain);
+            if (!there || there->display() != gtid.display()) wanted.insert(gtid.display());
+        }
+        auto reader = read_from(files, archive_.segments()[*at].name, 4, {});
+        Transaction transaction;
+        while (!wanted.empty()) {
+            if (!reader->next(transaction)) return nullptr;
+            wanted.erase(transaction.gtid.display());
+        }
+        return reader;
+    }
+
+  private:
+    Series::const_iterator named(const Series& files, const std::string& name) const {
+        return std::ranges::find_if(files,
+                                    [&](size_t i) { return archive_.segments()[i].name == name; });
+    }
+    bool is_of(const Series& files, const database::Position& position) const {
+        uint32_t server = incarnation_server(archive_.segments()[files[0]].incarnation);
+        return server == 0 || position.server == 0 || position.server == server;
+    }
+
+    const LogArchive& archive_;
+};
+
+// Reads to the end, or to where it is not whole.
+std::optional<Transaction> drain(TransactionReader& reader) {
+    std::optional<Transaction> last;
+    Transaction next;
+    try {
+        while (reader.next(next)) last = next;
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::corrupt) throw;
+    }
+    return last;
+}
+
+// From series `number` on over to a later one; why not.
+std::optional<std::string> missing_over(const LogArchive& archive,
+                                        const std::vector<Series>& series, size_t number,
+                                        const database::Position& from,
+                                        const database::Position& to) {
+    Coverage coverage(archive);
+    std::optional<std::string> problem = fmt::format("{} is missing", to.file);
+    auto ends_in = [&](size_t i) { return !coverage.find_end(series[i], series[i].begin(), to); };
+    size_t last = series.size();
+    while (last > number + 1 && !ends_in(last - 1)) --last;
+    if (last <= number + 1) return problem;
+    auto reader =
+        coverage.read_from(series[number], from.file, from.offset, parse_gtid_list(from.gtid));
+    for (size_t i = number + 1; i < last; ++i) {
+        drain(*reader);
+        GtidList state = reader->state();
+        Series::const_iterator at;
+        reader = coverage.join(series[i], state, at);
+        const std::string& name = archive.segments()[series[i][0]].incarnation;
+        if (!reader) return fmt::format("{} does not go on after {}", name, state.position());
+        problem = coverage.find_end(series[i], at, to);
+        if (!problem) return std::nullopt;
+    }
+    return problem;
 }
 
 }  // namespace
@@ -45,18 +162,52 @@ std::optional<std::string> missing_between(const LogArchive& archive,
                                            const database::Position& to) {
     if (from.gtid == to.gtid) return std::nullopt;
     if (from.file.empty() || to.file.empty()) return "the server wrote no binlog";
-    const auto& segments = archive.segments();
+    Coverage coverage(archive);
+    std::vector<Series> series = all_series(archive);
     std::optional<std::string> problem = "there is no binlog";
-    for (size_t i = 0; i < segments.size();) {
-        std::vector<size_t> files;
-        const std::string& incarnation = segments[i].incarnation;
-        for (; i < segments.size() && segments[i].incarnation == incarnation; ++i)
-            files.push_back(i);
-        auto why = look_at(archive, files, from, to);
-        if (!why) return std::nullopt;
+    for (size_t i = 0; i < series.size(); ++i) {
+        Series::const_iterator first;
+        auto why = coverage.find_start(series[i], from, first);
+        if (!why) {
+            why = coverage.find_end(series[i], first, to);
+            bool before = from.file == to.file && from.offset > to.offset;
+            if (!why && before) why = fmt::format("{} comes after {}", from.offset, to.offset);
+            if (!why) return std::nullopt;
+            auto over = missing_over(archive, series, i, from, to);
+            if (!over) return std::nullopt;
+        }
         problem = why;
     }
     return problem;
+}
+
+std::optional<LogEnd> log_end(const LogArchive& archive, const database::Position& from,
+                              uint64_t limit) {
+    if (from.file.empty()) return std::nullopt;
+    Coverage coverage(archive);
+    std::vector<Series> series = all_series(archive);
+    for (size_t i = 0; i < series.size(); ++i) {
+        Series::const_iterator at;
+        if (coverage.find_start(series[i], from, at)) continue;
+        uint64_t bytes = 0;
+        for (auto file = at; file != series[i].end(); ++file)
+            bytes += archive.segments()[*file].size;
+        for (size_t later = i + 1; later < series.size(); ++later)
+            for (size_t file : series[later]) bytes += archive.segments()[file].size;
+        bytes -= std::min(bytes, from.offset);
+        if (bytes > limit) return std::nullopt;
+        auto reader =
+            coverage.read_from(series[i], from.file, from.offset, parse_gtid_list(from.gtid));
+        std::optional<LogEnd> end;
+        for (;;) {
+            if (auto last = drain(*reader))
+                end = LogEnd{.gtid = reader->state().position(), .time = last->time};
+            if (++i == series.size()) return end;
+            reader = coverage.join(series[i], reader->state(), at);
+            if (!reader) return end;
+        }
+    }
+    return std::nullopt;
 }
 
 }  // namespace sevenfold::database::mariadb

@@ -4,8 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "database/base.h"
-#include "database/log_archive.h"
+#include "database/driver.h"
 
 namespace sevenfold::database::mariadb {
 
@@ -13,5 +12,9 @@ namespace sevenfold::database::mariadb {
 std::optional<std::string> missing_between(const LogArchive& archive,
                                            const database::Position& from,
                                            const database::Position& to);
+
+// See Driver::log_end.
+std::optional<LogEnd> log_end(const LogArchive& archive, const database::Position& from,
+                              uint64_t limit);
 
 }  // namespace sevenfold::database::mariadb

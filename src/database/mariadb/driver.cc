@@ -115,6 +115,11 @@ class MariadbDriver : public Driver {
         return mariadb::missing_between(archive, from, to);
     }
 
+    std::optional<LogEnd> log_end(const LogArchive& archive, const database::Position& from,
+                                  uint64_t limit) const override {
+        return mariadb::log_end(archive, from, limit);
+    }
+
     BaseOutcome make_base(const BaseRequest& request, repository::TreeWriter& tree) override {
         if (request.method == "physical") return make_physical_base(request, tree);
         DumpOptions dump_options;
@@ -212,15 +217,17 @@ class MariadbDriver : public Driver {
         if (!request.host.empty()) options.host = request.host;
         options.system_user = request.system_user;
         options.databases = request.databases;
+        options.canary = request.canary;
         return mariadb::grant_statements(features, options);
     }
 
-    AccountReport check_account(const std::string& feature) override {
+    AccountReport check_account(const std::string& feature, bool canary) override {
         Feature which = feature_of(feature);
         const ServerLogin& login = which == Feature::physical ? options_.physical_login
                                    : which == Feature::stream ? options_.stream_login
                                                               : options_.login;
-        AccountCheck check = mariadb::check_account(which, connection_options(login));
+        AccountCheck check =
+            mariadb::check_account(which, connection_options(login), {.canary = canary});
         AccountReport report{check.account, {}, check.sufficient(), check.minimal()};
         constexpr const char* kStates[] = {"present", "missing", "excess", "dangerous"};
         for (const RightCheck& right : check.rights)

@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "database/mariadb/dump/privileges.h"
+#include "database/mariadb/stream/watch.h"
 
 namespace sevenfold::database::mariadb {
 namespace {
@@ -49,6 +50,9 @@ std::string database_pattern(const std::string& database) {
 
 void add_grants(std::vector<std::string>& out, Feature feature, const std::string& account,
                 const GrantOptions& options) {
+    if (feature == Feature::stream && options.canary)
+        out.push_back(
+            fmt::format("GRANT SELECT, INSERT, UPDATE ON `sevenfold`.`canary` TO {}", account));
     bool some = feature == Feature::dump && !options.databases.empty();
     out.push_back(fmt::format("GRANT {} ON *.* TO {}",
                               fmt::join(needed_rights(feature, some), ", "), account));
@@ -73,13 +77,14 @@ bool is_refusal(unsigned number) {
 // One account, one feature.
 class Checker {
   public:
-    Checker(Feature feature, const sql::MariadbOptions& login, std::vector<std::string> databases)
+    Checker(Feature feature, const sql::MariadbOptions& login, const CheckOptions& options)
         : feature_(feature),
           login_(login),
           connection_(login),
           privileges_(connection_),
-          databases_(std::move(databases)),
-          some_databases_(!databases_.empty()) {}
+          databases_(options.databases),
+          some_databases_(!databases_.empty()),
+          canary_(options.canary) {}
 
     AccountCheck run() {
         out_.account = connection_.value("SELECT CURRENT_USER()").value_or("");
@@ -185,6 +190,19 @@ class Checker {
     void stream() {
         attempt("REPLICATION SLAVE", "a binlog stream: receives the log", [&] { open_stream(); });
         attempt("BINLOG MONITOR", "SHOW BINARY LOGS", "which files the server still has");
+        if (canary_) canary();
+    }
+    void canary() {
+        const std::string right = "SELECT, INSERT, UPDATE on sevenfold.canary";
+        connection_.execute("BEGIN");
+        try {
+            connection_.execute(kCanaryStatement);
+            connection_.execute("ROLLBACK");
+            add(State::present, right, "a write that is rolled back: proves that commits wait");
+        } catch (const sql::ServerError& error) {
+            if (error.kind() == ErrorKind::network) throw;
+            add(State::missing, right, error.message());
+        }
     }
     // Asks for the log from its beginning without waiting for more, and takes one event.
     void open_stream() {
@@ -245,7 +263,7 @@ class Checker {
     MariadbConnection connection_;
     Privileges privileges_;
     std::vector<std::string> databases_;
-    const bool some_databases_;
+    const bool some_databases_, canary_;
     AccountCheck out_;
 };
 
@@ -294,6 +312,10 @@ std::vector<std::string> needed_rights(Feature feature, bool some_databases) {
 std::vector<std::string> grant_statements(const std::vector<Feature>& features,
                                           const GrantOptions& options) {
     std::vector<std::string> out;
+    if (options.canary && std::ranges::find(features, Feature::stream) != features.end()) {
+        out.emplace_back("CREATE DATABASE IF NOT EXISTS `sevenfold`");
+        out.emplace_back(kCanaryTable);
+    }
     auto create = [&](const std::string& account, const std::string& how) {
         out.push_back(fmt::format("CREATE USER {} IDENTIFIED {}", account, how));
     };
@@ -325,8 +347,8 @@ bool AccountCheck::minimal() const {
 }
 
 AccountCheck check_account(Feature feature, const sql::MariadbOptions& login,
-                           const std::vector<std::string>& databases) {
-    return Checker(feature, login, databases).run();
+                           const CheckOptions& options) {
+    return Checker(feature, login, options).run();
 }
 
 bool is_privileged(MariadbConnection& connection) {

@@ -34,6 +34,7 @@ struct GrantOptions {
     // have that name, so there is one for all features.
     std::string system_user;
     std::optional<Secret> password;  // none, and no system_user: the text CHANGE-ME
+    bool canary = false;             // a stream writes into its canary table: see stream/watch.h
 };
 
 // The rights that a feature needs on everything, in the server's words ("BINLOG MONITOR"). With
@@ -64,9 +65,14 @@ struct AccountCheck {
 };
 
 // Logs in and tries. Nothing is changed on the server; commits are never blocked. For a dump the
-// databases are those of `options`, or all that can be seen. Throws Error when the login fails.
+// databases are those given, or all that can be seen; of a stream with `canary` its write is tried
+// and rolled back. Throws Error when the login fails.
+struct CheckOptions {
+    std::vector<std::string> databases;
+    bool canary = false;
+};
 AccountCheck check_account(Feature feature, const sql::MariadbOptions& login,
-                           const std::vector<std::string>& databases = {});
+                           const CheckOptions& options = {});
 
 // True for root and its like: all rights, SUPER, or rights that it may hand on.
 bool is_privileged(sql::MariadbConnection& connection);

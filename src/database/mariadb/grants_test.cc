@@ -5,6 +5,7 @@
 
 #include "database/mariadb/dump/dump.h"
 #include "database/mariadb/physical/backup.h"
+#include "database/mariadb/stream/watch.h"
 #include "database/testing/mariadb_server.h"
 #include "database/testing/nasty_schema.h"
 #include "database/testing/stored_base.h"
@@ -101,7 +102,7 @@ TEST(GrantsUseTest, TheFeaturesWorkWithTheirAccountsAndNotWithLess) {
     }
     sql::MariadbOptions some = make_account(Feature::dump, "some", {"nasty", "odd`name.%"});
     EXPECT_NO_THROW(dump_as(some, {"nasty", "odd`name.%"}, false));
-    AccountCheck check = check_account(Feature::dump, some, {"nasty", "odd`name.%"});
+    AccountCheck check = check_account(Feature::dump, some, {.databases = {"nasty", "odd`name.%"}});
     EXPECT_TRUE(check.sufficient()) << display(check);
 
     sql::MariadbOptions copier = make_account(Feature::physical, "use");
@@ -115,6 +116,28 @@ TEST(GrantsUseTest, TheFeaturesWorkWithTheirAccountsAndNotWithLess) {
         EXPECT_THROW(copy(), Error) << right;
         server().run(fmt::format("GRANT {} ON *.* TO {}@localhost", right, copier.user));
     }
+}
+
+TEST(GrantsUseTest, TheCanaryNeedsItsTableAndRights) {
+    sql::MariadbOptions login = make_account(Feature::stream, "canary");
+    auto check = [&] { return check_account(Feature::stream, login, {.canary = true}); };
+    EXPECT_FALSE(check().sufficient()) << "no table";
+    // The statements for the table and its grant, as they are printed.
+    for (const std::string& statement : grant_statements(
+             {Feature::stream}, {.user = "with_canary", .password = Secret("x"), .canary = true}))
+        server().run(statement);
+    EXPECT_FALSE(check().sufficient()) << "no right on it";
+    login = server().login("with_canary_stream");
+    login.password = Secret("x");
+    AccountCheck good = check();
+    EXPECT_TRUE(good.sufficient() && good.minimal()) << display(good);
+    EXPECT_EQ(server().connect()->value("SELECT COUNT(*) FROM sevenfold.canary"), "0");
+    auto connection = sql::MariadbConnection(login);
+    EXPECT_NO_THROW(connection.execute(kCanaryStatement));
+    EXPECT_NO_THROW(connection.execute(kCanaryStatement));
+    server().run("REVOKE UPDATE ON sevenfold.canary FROM with_canary_stream@localhost");
+    EXPECT_FALSE(check().sufficient());
+    server().run("DROP DATABASE sevenfold");
 }
 
 TEST(GrantsStatementsTest, AreExact) {

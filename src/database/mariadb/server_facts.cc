@@ -21,6 +21,7 @@ database::Position binlog_place(sql::MariadbConnection& server) {
         if (*row[0] == "Binlog_snapshot_position")
             place.offset = std::strtoull(row[1].value_or("0").c_str(), nullptr, 10);
     }
+    if (!place.file.empty()) place.server = server.number("SELECT @@global.server_id");
     return place;
 }
 

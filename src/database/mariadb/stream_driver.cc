@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "database/mariadb/stream/receiver.h"
 #include "database/mariadb/stream/seal.h"
+#include "database/mariadb/stream/trim_second.h"
 #include "net/ssh_command.h"
 #include "os/identity.h"
 
@@ -33,17 +34,44 @@ StreamStatus to_status(const StreamState& state) {
     return out;
 }
 
-std::unique_ptr<SpoolTarget> connect_second(const StreamRequest::Second& second) {
-    if (second.location.driver == storage::Location::Driver::local)
-        return open_folder_target(second.location.path, second.key);
+storage::SftpConnectionOptions sftp_options(const SecondSpool& second) {
     storage::SftpConnectionOptions options;
     options.command = net::ssh_subsystem_command(
         {second.location.host, second.location.user, second.location.port}, "sftp", second.ssh_args,
         false);
     options.location = second.location.display();
     options.stall_timeout = std::chrono::seconds(10);
-    return open_sftp_target(options, second.location.path, second.key);
+    return options;
 }
+
+bool is_local(const SecondSpool& second) {
+    return second.location.driver == storage::Location::Driver::local;
+}
+
+std::unique_ptr<SpoolTarget> connect_second(const SecondSpool& second) {
+    if (is_local(second)) return open_folder_target(second.location.path, second.key);
+    return open_sftp_target(sftp_options(second), second.location.path, second.key);
+}
+
+std::unique_ptr<PartStore> open_parts(const SecondSpool& second) {
+    if (is_local(second)) return open_part_folder(second.location.path);
+    return open_sftp_parts(sftp_options(second), second.location.path);
+}
+
+// An archive with the store that it reads.
+class SecondArchive : public LogArchive {
+  public:
+    SecondArchive(const SecondSpool& second, const LogArchive& base)
+        : store_(open_parts(second)), archive_(open_sealed_spool(*store_, second.key, &base)) {}
+    const std::vector<LogSegment>& segments() const override { return archive_->segments(); }
+    size_t read(size_t number, uint64_t offset, MutableByteView out) const override {
+        return archive_->read(number, offset, out);
+    }
+
+  private:
+    std::unique_ptr<PartStore> store_;
+    std::unique_ptr<LogArchive> archive_;
+};
 
 class MariadbReceiver : public LogReceiver {
   public:
@@ -53,7 +81,10 @@ class MariadbReceiver : public LogReceiver {
           sealer_({.spool = request.spool,
                    .database = request.database,
                    .host = os::host_name(),
-                   .user = os::user_name()}) {}
+                   .user = os::user_name(),
+                   .places = request.places}),
+          spool_(request.spool),
+          second_(request.second) {}
 
     void run(std::stop_token stop) override { receiver_.run(stop); }
     StreamStatus status() const override { return to_status(receiver_.state()); }
@@ -74,6 +105,11 @@ class MariadbReceiver : public LogReceiver {
 
     size_t trim(std::chrono::seconds keep) override { return sealer_.trim(keep); }
 
+    size_t trim_second() override {
+        if (!second_) return 0;
+        return trim_second_spool(*open_parts(*second_), second_->key, spool_, sealer_);
+    }
+
   private:
     static ReceiverOptions options_for(const sql::MariadbOptions& login,
                                        const StreamRequest& request) {
@@ -83,6 +119,7 @@ class MariadbReceiver : public LogReceiver {
         options.spool = request.spool;
         options.semi_sync = request.acknowledge;
         options.first_file = request.first_file;
+        options.allow_privileged = request.allow_privileged;
         if (request.canary) options.canary = kCanaryStatement;
         if (request.second) {
             options.second_name = request.second->name;
@@ -107,7 +144,9 @@ class MariadbReceiver : public LogReceiver {
     }
 
     Receiver receiver_;
-    Sealer sealer_;  // of the one thread that seals
+    Sealer sealer_;
+    const std::string spool_;
+    const std::optional<SecondSpool> second_;
 };
 
 }  // namespace
@@ -126,6 +165,14 @@ std::optional<StreamStatus> stored_stream_status(const std::string& driver,
     auto state = mariadb::load_state(spool);
     if (!state) return std::nullopt;
     return mariadb::to_status(*state);
+}
+
+std::unique_ptr<LogArchive> continue_with_second_spool(const std::string& driver,
+                                                       const SecondSpool& second,
+                                                       const LogArchive& base) {
+    if (driver != "mariadb")
+        throw Error(ErrorKind::unsupported, fmt::format("there is no driver \"{}\"", driver));
+    return std::make_unique<mariadb::SecondArchive>(second, base);
 }
 
 }  // namespace sevenfold::database

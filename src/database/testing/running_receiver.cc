@@ -23,6 +23,7 @@ mariadb::ReceiverOptions receiver_options(const TestServer& server, const std::s
     return {.connection = server.login(),
             .server_id = 777,
             .spool = spool,
+            .allow_privileged = true,  // root of a server of our own
             .sync_every = 20ms,
             .heartbeat = 500ms,
             .retry_first = 50ms,

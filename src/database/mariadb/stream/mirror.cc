@@ -43,9 +43,10 @@ bool Mirror::wait(const LogPosition& position, std::chrono::milliseconds limit) 
 void Mirror::rewind(const LogPosition& position) {
     std::lock_guard lock(mutex_);
     if (wanted_ && position < *wanted_) wanted_ = position;
-    if (!copied_ || !(position < *copied_)) return;
-    copied_ = position;
+    if (copied_ && position < *copied_) copied_ = position;
+    cut_ = position;
     ++rewinds_;
+    changed_.notify_all();
 }
 
 Mirror::Status Mirror::status() const {
@@ -95,28 +96,24 @@ LogPosition Mirror::begin(SpoolTarget& target) const {
 
 void Mirror::serve(const std::stop_token& stop, SpoolTarget& target) {
     LogPosition at = begin(target);
-    uint64_t rewinds = 0;
+    uint64_t rewinds = 0;  // those that the target knows of, since the last sync
     std::unique_lock lock(mutex_);
-    rewinds = rewinds_;
     for (;;) {
-        changed_.wait(lock, stop,
-                      [&] { return (wanted_ && at < *wanted_) || rewinds != rewinds_; });
+        changed_.wait(lock, stop, [&] { return (wanted_ && at < *wanted_) || cut_; });
         if (stop.stop_requested() && !(wanted_ && at < *wanted_)) return;
-        if (rewinds != rewinds_) {
-            rewinds = rewinds_;
-            if (copied_ && *copied_ < at) at = *copied_;
-            continue;
-        }
-        LogPosition until = *wanted_;
+        if (copied_ && *copied_ < at) at = *copied_;
+        rewinds = rewinds_;
+        std::optional<LogPosition> cut = cut_, until = wanted_;
         lock.unlock();
         LogPosition next = at;
-        copy(target, next, until);
+        if (cut) target.cut(cut->incarnation, cut->file, cut->offset);
+        if (until && at < *until) copy(target, next, *until);
         target.sync();
         lock.lock();
         // What was cut off meanwhile does not count, though it was sent.
         if (rewinds != rewinds_) continue;
-        at = next;
-        copied_ = next;
+        cut_.reset();
+        if (at < next) copied_ = at = next;
         changed_.notify_all();
         if (stop.stop_requested()) return;
     }

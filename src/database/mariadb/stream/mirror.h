@@ -61,6 +61,7 @@ class Mirror {
     std::condition_variable_any changed_;
     std::optional<LogPosition> wanted_, copied_;
     uint64_t rewinds_ = 0;
+    std::optional<LogPosition> cut_;  // not durable at the target yet
     bool connected_ = false;
     std::string failure_;
     std::jthread thread_;

@@ -57,4 +57,13 @@ unsigned incarnation_number(std::string_view incarnation) {
     return named ? number : 0;
 }
 
+uint32_t incarnation_server(std::string_view incarnation) {
+    if (incarnation_number(incarnation) == 0) return 0;
+    constexpr std::string_view kBefore = "-server";
+    std::string_view rest = incarnation.substr(incarnation.find(kBefore) + kBefore.size());
+    uint32_t id = 0;
+    auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), id);
+    return failure == std::errc{} && end != rest.data() ? id : 0;
+}
+
 }  // namespace sevenfold::database::mariadb

@@ -29,5 +29,6 @@ bool file_before(std::string_view a, std::string_view b);
 // "0001-server17-20261125T071500Z"; `created` is the time in the format description.
 std::string incarnation_name(unsigned number, uint32_t server_id, uint32_t created);
 unsigned incarnation_number(std::string_view incarnation);  // 0: not one of ours
+uint32_t incarnation_server(std::string_view incarnation);  // the id in it; 0: not one of ours
 
 }  // namespace sevenfold::database::mariadb

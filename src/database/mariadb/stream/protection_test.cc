@@ -181,6 +181,10 @@ struct Switchable : SpoolTarget {
         check();
         inner->append(incarnation, file, offset, bytes);
     }
+    void cut(const std::string& incarnation, const std::string& file, uint64_t offset) override {
+        check();
+        inner->cut(incarnation, file, offset);
+    }
     void sync() override {
         check();
         eventually([&] { return !control.slow || control.down; });

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "core/check.h"
-#include "core/crc32.h"
 #include "database/mariadb/binlog/encode.h"
+#include "database/mariadb/stream/replication_client.h"
 
 namespace sevenfold::database::mariadb {
 namespace {
@@ -18,16 +18,6 @@ constexpr auto kIgnorableEvent = static_cast<EventType>(28);
 // Of "created" in a format description's body: the server clears it when a connection begins in
 // the middle of a file.
 constexpr size_t kCreatedAt = 52, kCreatedSize = 4;
-
-// Events made for the connection have a checksum or not, whatever the file has.
-Event split_made(ByteView raw) {
-    size_t tail = raw.size() - 4;
-    bool sums =
-        raw.size() > kHeaderSize + 4 && crc32(raw.first(tail)) == get_le32(raw.data() + tail);
-    Format format;
-    format.checksums = sums;
-    return split_event(raw, format);
-}
 
 // A server that encrypts its files sends them decrypted, but for the event that says that what
 // follows is encrypted. Here that is not so: an event of the same size that everybody passes over
@@ -117,7 +107,7 @@ ReceivedLog::Added ReceivedLog::add(ByteView raw) {
 }
 
 void ReceivedLog::made_event(const EventHeader& header, ByteView raw) {
-    Event event = split_made(raw);
+    Event event = split_made_event(raw);
     if (header.type != EventType::rotate) return;
     RotateEvent rotate = decode_rotate(event);
     enter(rotate.file, rotate.position);

@@ -6,6 +6,7 @@
 
 #include "core/log.h"
 #include "crypto/sha256.h"
+#include "database/mariadb/grants.h"
 
 namespace sevenfold::database::mariadb {
 namespace {
@@ -21,11 +22,26 @@ bool is_final(ErrorKind kind) {
         case ErrorKind::config:
         case ErrorKind::locked:
         case ErrorKind::unsupported:
+        case ErrorKind::refused:  // but a Discontinuity
         case ErrorKind::interrupted:
             return true;
         default:
             return false;
     }
+}
+
+// Of the last transactions in `wanted`, one that `state` does not have: the very same one, not one
+// of its number by another server.
+std::optional<Gtid> first_missing(const GtidList& state, const GtidList& wanted) {
+    std::vector<Gtid> have = state.all();
+    for (const Gtid& gtid : parse_gtid_list(wanted.position()).all()) {
+        bool there = std::ranges::any_of(have, [&](const Gtid& h) {
+            return h.domain == gtid.domain && h.server_id == gtid.server_id &&
+                   h.sequence >= gtid.sequence;
+        });
+        if (!there) return gtid;
+    }
+    return std::nullopt;
 }
 
 }  // namespace
@@ -51,6 +67,7 @@ Receiver::Receiver(ReceiverOptions options, ReceiverCallbacks callbacks)
     if (options_.server_id == 0) throw Error(ErrorKind::usage, "a receiver needs a server id");
     log_ = std::make_unique<ReceivedLog>(options_.spool);
     if (auto saved = load_state(options_.spool)) state_ = *saved;
+    if (!state_.joining.empty()) joining_ = parse_gtid_list(state_.joining);
     state_.protection = Protection::broken;
     state_.reason = broken_reason_;
     state_.since = sevenfold::Clock::system().now();
@@ -98,7 +115,12 @@ void Receiver::run(const std::stop_token& stop) {
             session(stop);
             broken_reason_ = "stopped";
         } catch (const Discontinuity& why) {
-            begin_gap(why.message());
+            // Another server's file may have the same name: then it is followed by GTID.
+            bool other = log_ && !log_->fresh() && !joining_ && is_another_server();
+            if (other && !std::exchange(elsewhere_, true))
+                failed(why);
+            else
+                begin_gap(why.message());
         } catch (...) {
             Error error = current_error();
             if (is_final(error.kind())) {
@@ -139,6 +161,7 @@ void Receiver::session(const std::stop_token& stop) {
 }
 
 void Receiver::check_server(sql::MariadbConnection& connection) {
+    if (!options_.allow_privileged) refuse_privileged(connection, Feature::stream);
     if (connection.value("SELECT @@global.log_bin") != "1")
         throw Error(
             ErrorKind::config, "the server writes no binlog",
@@ -175,8 +198,10 @@ void Receiver::start(ReplicationClient& client) {
     check_server(connection);
     baseline_ = read_semi_sync(connection);
     acked_ = greeted_ = false;
+    if (!log_->fresh() && is_another_server() && !continues_here(connection))
+        follow_server(connection);
     if (!log_->fresh()) {
-        check_continuity(connection);
+        if (!is_another_server()) check_continuity(connection);
         ReceivedLog::Resume resume = log_->resume();
         durable_ = log_->boundary();
         if (mirror_) mirror_->rewind(durable_);
@@ -184,12 +209,7 @@ void Receiver::start(ReplicationClient& client) {
     } else if (gap_open_) {
         client.dump("", 4);  // the oldest there is
     } else {
-        std::string file = options_.first_file;
-        if (file.empty()) {
-            auto rows = connection.query("SHOW STATUS LIKE 'binlog_snapshot_file'");
-            if (!rows.empty() && rows[0].size() > 1) file = rows[0][1].value_or("");
-        }
-        client.dump(file, 4);
+        client.dump(first_file(connection), 4);
     }
     history_.reset();
     if (log_->fresh()) history_ = LogPosition{{}, baseline_->file, baseline_->offset};
@@ -197,6 +217,100 @@ void Receiver::start(ReplicationClient& client) {
     last_heard_ = Clock::now();
     looks_apart_ = 0;
     watch_->set_receiving(true);
+}
+
+bool Receiver::is_another_server() const {
+    uint32_t ours = incarnation_server(log_->boundary().incarnation);
+    return ours != 0 && ours != state_.server_id;
+}
+
+// The same files under a new id: the server was renumbered.
+bool Receiver::continues_here(sql::MariadbConnection& connection) {
+    if (elsewhere_) return false;
+    try {
+        check_continuity(connection);
+        return true;
+    } catch (const Discontinuity&) {
+        return false;
+    } catch (const sql::ServerError& error) {
+        if (error.kind() == ErrorKind::network) throw;
+        return false;
+    }
+}
+
+// Its history must contain ours; then a new incarnation begins, of its files.
+void Receiver::follow_server(sql::MariadbConnection& connection) {
+    if (!log_->state()) throw Discontinuity("it is another server, and no GTIDs were received");
+    const GtidList& ours = *log_->state();
+    GtidList theirs =
+        parse_gtid_list(connection.value("SELECT @@global.gtid_binlog_state").value_or(""));
+    if (auto lacking = first_missing(theirs, ours)) {
+        auto now = Clock::now();
+        if (!behind_) behind_ = now;
+        std::string what = fmt::format(
+            "server {} does not have the transaction {}, which server "
+            "{} had",
+            state_.server_id, lacking->display(), incarnation_server(log_->boundary().incarnation));
+        if (now - *behind_ < options_.behind_limit)
+            throw Error(ErrorKind::network, what,
+                        "It is waited for: a replica may be catching up.");
+        behind_.reset();
+        throw Discontinuity(what);
+    }
+    behind_.reset();
+    log_warning("stream: server {} answers instead of server {}; it goes on after {}",
+                state_.server_id, incarnation_server(log_->boundary().incarnation),
+                ours.position());
+    joining_ = ours;
+    join_begins_ = true;
+    {
+        std::lock_guard lock(mutex_);
+        state_.joining = ours.position();
+    }
+    log_->begin_anew();
+    save();
+}
+
+// Whether the other server's log really leads on from what was received.
+void Receiver::check_joined() {
+    if (!joining_ || !log_->state()) return;
+    const GtidList& state = *log_->state();
+    if (std::exchange(join_begins_, false) && !joining_->contains_all(state))
+        throw Discontinuity(fmt::format("the server's log begins after {}, but {} was received",
+                                        state.position(), joining_->position()));
+    auto lacking = first_missing(state, *joining_);
+    if (!lacking) {
+        log_info("stream: nothing is missing after {}", joining_->position());
+        joining_.reset();
+        std::lock_guard lock(mutex_);
+        state_.joining.clear();
+        changed_ = true;
+        return;
+    }
+    auto last = state.last(lacking->domain);
+    if (last && last->sequence > lacking->sequence)
+        throw Discontinuity(fmt::format("the server's log goes on with {}, but does not hold {}",
+                                        last->display(), lacking->display()));
+}
+
+// Of the server, where a new incarnation begins.
+std::string Receiver::first_file(sql::MariadbConnection& connection) {
+    if (joining_) {
+        ReplicationClient finder({.connection = options_.connection,
+                                  .server_id = options_.server_id,
+                                  .semi_sync = false,
+                                  .heartbeat = options_.heartbeat});
+        try {
+            return finder.find_file(joining_->position());
+        } catch (const sql::ServerError& error) {
+            if (error.number != kErrorReadingBinlog) throw;
+            throw Discontinuity(fmt::format("the server does not have what follows {}: {}",
+                                            joining_->position(), error.message()));
+        }
+    }
+    if (!options_.first_file.empty()) return options_.first_file;
+    auto rows = connection.query("SHOW STATUS LIKE 'binlog_snapshot_file'");
+    return rows.empty() || rows[0].size() < 2 ? std::string() : rows[0][1].value_or("");
 }
 
 void Receiver::receive(ReplicationClient& client, const std::stop_token& stop) {
@@ -238,6 +352,8 @@ void Receiver::take(ReplicationClient& client, Group& group) {
         if (error.kind() != ErrorKind::corrupt) log_.reset();
         throw;
     }
+    if (added.incarnation) elsewhere_ = false;
+    if (joining_ && added.stored) check_joined();
     if (group.empty()) group.begun = Clock::now();
     if (added.stored) group.bytes += event.bytes.size();
     if (added.transaction) {

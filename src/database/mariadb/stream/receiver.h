@@ -3,8 +3,10 @@
 //
 // One receiver of a database runs at a time (the spool's lock). It goes on where its own spool
 // ends, reconnects by itself, and begins a new incarnation where it cannot show that nothing is
-// missing. When the second spool does not answer within its limit, commits go on with the local
-// one alone, and are counted as unprotected until the second has caught up.
+// missing. Where another server answers, a replica that was promoted, it goes on by GTID: with a
+// new incarnation, from the file of that server that has what follows. When the second spool does
+// not answer within its limit, commits go on with the local one alone, and are counted as
+// unprotected until the second has caught up.
 //
 // What is in the spools is at least what clients were told: a commit that was on its way when the
 // server died may be there, too.
@@ -31,6 +33,8 @@ struct ReceiverOptions {
     uint32_t server_id = 0;  // ours; see receiver_server_id
     std::string spool;       // folder
     bool semi_sync = true;   // else commits never wait for us
+    // Else an account that may do everything on the server is Error{refused}.
+    bool allow_privileged = false;
     // The second spool; none without `connect`.
     std::string second_name;
     std::function<std::unique_ptr<SpoolTarget>()> connect_second;
@@ -45,6 +49,8 @@ struct ReceiverOptions {
     // What nobody waits for is synced this often.
     std::chrono::milliseconds sync_every{200};
     std::chrono::milliseconds heartbeat{1000};
+    // Another server may lack what was received for so long: a replica that is still catching up.
+    std::chrono::milliseconds behind_limit{30'000};
     std::chrono::milliseconds retry_first{200}, retry_most{10'000};
     std::string canary;  // see watch.h; empty: none
     std::chrono::milliseconds watch_every{1000};
@@ -74,7 +80,7 @@ class Receiver {
     ~Receiver();
 
     // Until stop is requested. Throws what cannot get better by trying again: locked, unsupported,
-    // usage, config, and bugs.
+    // usage, config, a privileged account, and bugs.
     void run(const std::stop_token& stop);
     // At any time, from any thread.
     StreamState state() const;
@@ -87,6 +93,11 @@ class Receiver {
     void start(ReplicationClient& client);
     void check_server(sql::MariadbConnection& connection);
     void check_continuity(sql::MariadbConnection& connection);
+    bool is_another_server() const;
+    bool continues_here(sql::MariadbConnection& connection);
+    void follow_server(sql::MariadbConnection& connection);
+    void check_joined();
+    std::string first_file(sql::MariadbConnection& connection);
     void receive(ReplicationClient& client, const std::stop_token& stop);
     void take(ReplicationClient& client, Group& group);
     bool due(const Group& group) const;
@@ -122,6 +133,11 @@ class Receiver {
     bool acked_ = false, greeted_ = false;  // on this connection
     std::string broken_reason_ = "not connected yet", last_failure_;
     int refusals_ = 0;  // error 1236 in a row
+    // What the new incarnation of another server must hold, until it does: see StreamState.
+    std::optional<GtidList> joining_;
+    bool join_begins_ = false;  // that has not been compared with anything yet
+    bool elsewhere_ = false;    // the server's file of that name is not the one received
+    std::optional<Clock::time_point> behind_;  // since when the other server lacks something
     Clock::time_point last_tick_, last_save_, last_heard_;
 };
 

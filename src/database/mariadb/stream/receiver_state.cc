@@ -137,11 +137,15 @@ void Receiver::begin_gap(const std::string& reason) {
             gap.from = state_.position;
             gap.from_gtid = state_.gtid;
         }
+        if (joining_) gap.from_gtid = joining_->position();
+        state_.joining.clear();
         // A second trouble before anything came is still the same gap.
         if (!gap_open_) state_.gaps.push_back(gap);
         if (state_.gaps.size() > kMaxGaps) state_.gaps.erase(state_.gaps.begin());
     }
     gap_open_ = true;
+    joining_.reset();
+    elsewhere_ = false;
     if (log_) log_->begin_anew();
     save();
 }

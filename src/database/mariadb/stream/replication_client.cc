@@ -11,8 +11,8 @@ using uchar = unsigned char;  // which they expect to be there
 
 #include <cerrno>
 
+#include "core/crc32.h"
 #include "core/cursor.h"
-#include "database/mariadb/binlog/event.h"
 
 namespace sevenfold::database::mariadb {
 namespace {
@@ -42,6 +42,15 @@ Error unknown_library(const std::string& what) {
 }
 
 }  // namespace
+
+Event split_made_event(ByteView raw) {
+    size_t tail = raw.size() - 4;
+    bool sums =
+        raw.size() > kHeaderSize + 4 && crc32(raw.first(tail)) == get_le32(raw.data() + tail);
+    Format format;
+    format.checksums = sums;
+    return split_event(raw, format);
+}
 
 ReplicationClient::ReplicationClient(const ReplicationOptions& options)
     : options_(options), connection_(with_timeout(options)) {
@@ -120,6 +129,20 @@ void ReplicationClient::dump(const std::string& file, uint64_t offset) {
     put(payload, options_.server_id, 4);
     append(payload, as_bytes(file));
     command(kComBinlogDump, payload, false, "ask for the binlog");
+}
+
+std::string ReplicationClient::find_file(const std::string& gtids) {
+    connection_.execute("SET @slave_connect_state=" + sql::quote_text(gtids));
+    dump("", kBinlogMagic.size());
+    // The first event says where the server begins; only heartbeats may come before it.
+    for (;;) {
+        ByteView raw = read().bytes;
+        EventHeader header = decode_header(raw);
+        if (header.type == EventType::heartbeat) continue;
+        if (header.type != EventType::rotate)
+            throw Error(ErrorKind::corrupt, "the server does not say where its binlog begins");
+        return decode_rotate(split_made_event(raw)).file;
+    }
 }
 
 bool ReplicationClient::wait(std::chrono::milliseconds timeout) {

@@ -16,6 +16,7 @@
 #include <string>
 
 #include "core/bytes.h"
+#include "database/mariadb/binlog/event.h"
 #include "sql/mariadb.h"
 
 namespace sevenfold::database::mariadb {
@@ -45,6 +46,10 @@ class ReplicationClient {
 
     // Asks for the log from an event's start on. An empty name is the oldest file there is.
     void dump(const std::string& file, uint64_t offset);
+    // Instead of dump(): the file that has what follows these GTIDs, as the server finds it.
+    // Nothing else may be done with the connection after it. sql::ServerError 1236 when it has not
+    // all of that.
+    std::string find_file(const std::string& gtids);
     // Waits until bytes are there. After false, read() would wait.
     bool wait(std::chrono::milliseconds timeout);
     // The next event; waits for it. Error{network} when the server ended the stream;
@@ -65,6 +70,10 @@ class ReplicationClient {
     sql::MariadbConnection connection_;
     bool has_flags_ = false;
 };
+
+// Of an event that the server made for the connection: it has a checksum or not, whatever the file
+// has.
+Event split_made_event(ByteView raw);
 
 // ER_MASTER_FATAL_ERROR_READING_BINLOG: the server does not have what was asked for.
 constexpr unsigned kErrorReadingBinlog = 1236;

@@ -26,6 +26,8 @@ using repository::Snapshot;
 
 constexpr size_t kBlob = 1 << 20;
 constexpr std::string_view kTag = "chapter-";
+// A place to which nothing new comes is still asked this often whether it has what it had.
+constexpr auto kLookAgain = std::chrono::minutes(10);
 
 std::optional<int64_t> chapter_begin(const Snapshot& snapshot) {
     for (const std::string& tag : snapshot.tags) {
@@ -38,10 +40,12 @@ std::optional<int64_t> chapter_begin(const Snapshot& snapshot) {
     return std::nullopt;
 }
 
-uint64_t size_of(const std::string& path) {
+// Nothing: it was trimmed since it was listed, so every place has it.
+std::optional<uint64_t> size_of(const std::string& path) {
     struct stat info {};
-    if (::stat(path.c_str(), &info) != 0) throw errno_error("stat " + path);
-    return static_cast<uint64_t>(info.st_size);
+    if (::stat(path.c_str(), &info) == 0) return static_cast<uint64_t>(info.st_size);
+    if (errno == ENOENT) return std::nullopt;
+    throw errno_error("stat " + path);
 }
 
 // Appends [node.size, size) of a log file to its node.
@@ -74,6 +78,10 @@ Node new_node(const std::string& file, const Time& time) {
 
 }  // namespace
 
+Sealer::Sealer(SealOptions options) : options_(std::move(options)) {
+    for (const std::string& place : options_.places) known_[place];
+}
+
 // What the spool has up to there, as the server wrote it.
 std::vector<Sealer::Wanted> Sealer::wanted(const LogPosition& until) const {
     std::vector<Wanted> files;
@@ -82,8 +90,9 @@ std::vector<Sealer::Wanted> Sealer::wanted(const LogPosition& until) const {
             LogPosition start{incarnation, file, 0};
             if (until < start) continue;
             bool last = incarnation == until.incarnation && file == until.file;
-            uint64_t size = size_of(fmt::format("{}/{}/{}", options_.spool, incarnation, file));
-            files.push_back({{incarnation, file}, last ? std::min(size, until.offset) : size});
+            auto size = size_of(fmt::format("{}/{}/{}", options_.spool, incarnation, file));
+            if (!size) continue;
+            files.push_back({{incarnation, file}, last ? std::min(*size, until.offset) : *size});
         }
     return files;
 }
@@ -91,19 +100,25 @@ std::vector<Sealer::Wanted> Sealer::wanted(const LogPosition& until) const {
 std::vector<SealedPlace> Sealer::seal(const std::vector<SealPlace>& places,
                                       const LogPosition& until) {
     std::vector<Wanted> files = wanted(until);
-    for (const SealPlace& place : places) known_.try_emplace(place.name);
     std::vector<SealedPlace> results(places.size());
     parallel_for(places.size(), static_cast<unsigned>(places.size()), [&](size_t i) {
+        std::optional<Known> known;
+        {
+            std::lock_guard lock(mutex_);
+            known = known_[places[i].name];
+        }
         try {
             if (places[i].repository == nullptr)
                 throw Error(ErrorKind::network, "the place could not be opened");
-            results[i] = seal_at(places[i], files);
+            results[i] = seal_at(places[i], files, known);
         } catch (...) {
             results[i].error = current_error().with_context("place " + places[i].name);
             // What was learned may be wrong now.
-            known_.at(places[i].name).reset();
+            known.reset();
         }
         results[i].name = places[i].name;
+        std::lock_guard lock(mutex_);
+        known_[places[i].name] = std::move(known);
     });
     return results;
 }
@@ -165,22 +180,26 @@ Sealer::Chapter Sealer::chapter_for(const Known& known, const std::vector<Wanted
     return {.tag = fmt::format("{}{}", kTag, seconds), .begun = {.seconds = seconds}};
 }
 
-SealedPlace Sealer::seal_at(const SealPlace& place, const std::vector<Wanted>& files) {
+SealedPlace Sealer::seal_at(const SealPlace& place, const std::vector<Wanted>& files,
+                            std::optional<Known>& slot) const {
     Repository& repository = *place.repository;
+    SealedPlace result;
+    auto has = [&](const Wanted& w) {
+        auto at = slot->sizes.find(w.key);
+        return at != slot->sizes.end() && at->second >= w.size;
+    };
+    auto nothing_new = [&] { return std::ranges::all_of(files, has); };
+    const auto started = std::chrono::steady_clock::now();
+    if (slot && nothing_new() && started - slot->looked < kLookAgain) return result;
     repository::Lock lock(repository, {.retry_for = std::chrono::seconds(10)});
     // Each time: blobs that nothing named may have been pruned.
     repository.load_index();
-    std::optional<Known>& slot = known_.at(place.name);
     if (!slot) slot = learn(repository);
     forget_missing(repository, *slot);
-    Known known = *slot;
-    SealedPlace result;
-    auto has = [&](const Wanted& w) {
-        auto at = known.sizes.find(w.key);
-        return at != known.sizes.end() && at->second >= w.size;
-    };
-    if (std::ranges::all_of(files, has)) return result;
+    slot->looked = started;
+    if (nothing_new()) return result;
 
+    Known known = *slot;
     const Time now = options_.clock->now();
     Chapter chapter = chapter_for(known, files);
     repository::BlobWriter writer({{.name = place.name, .repository = &repository, .lock = &lock}},
@@ -255,6 +274,7 @@ void Sealer::supersede(const Repository& repository, Chapter& chapter, SealedPla
 
 bool Sealer::stored_everywhere(const std::string& incarnation, const std::string& file,
                                uint64_t size) const {
+    std::lock_guard lock(mutex_);
     if (known_.empty()) return false;
     return std::ranges::all_of(known_, [&](const auto& entry) {
         if (!entry.second) return false;

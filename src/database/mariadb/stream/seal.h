@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,9 @@ struct SealOptions {
     std::string spool;     // folder
     std::string database;  // the name in the configuration
     std::string host, user;
+    // Names of all places: nothing is trimmed before each of them was sealed in this process. Those
+    // that seal() meets are added.
+    std::vector<std::string> places;
     std::chrono::seconds chapter_age{3600}, chapter_limit{24 * 3600};
     const Clock* clock = &Clock::system();
 };
@@ -47,17 +51,19 @@ struct SealedPlace {
     std::optional<Error> not_removed;
 };
 
-// One thread. What a place holds is read from it at the first seal of a process.
+// Thread-safe, but a place's seals come one after the other. What a place holds is read from it at
+// the first seal of a process.
 class Sealer {
   public:
-    explicit Sealer(SealOptions options) : options_(std::move(options)) {}
+    explicit Sealer(SealOptions options);
 
     // Stores everything up to `until`, which must be durable in the spool and end a transaction
     // (SyncedTo::position). All places at once. Holds a shared lock at each meanwhile. Never throws
     // for a place's failure.
     std::vector<SealedPlace> seal(const std::vector<SealPlace>& places, const LogPosition& until);
 
-    // Whether every place of the last seal, reached in this process, has the file up to `size`.
+    // Whether every place has the file up to `size`, as of its last seal in this process, which
+    // must have succeeded.
     bool stored_everywhere(const std::string& incarnation, const std::string& file,
                            uint64_t size) const;
     // Removes spool files that every place has in full, that have not changed for `keep`, and that
@@ -76,13 +82,16 @@ class Sealer {
     struct Known {
         std::map<Key, uint64_t> sizes;   // of all chapters
         std::optional<Chapter> chapter;  // the newest
+        // The blobs of the chapter were last seen in the place's index.
+        std::chrono::steady_clock::time_point looked;
     };
     struct Wanted {
         Key key;
         uint64_t size;
     };
     std::vector<Wanted> wanted(const LogPosition& until) const;
-    SealedPlace seal_at(const SealPlace& place, const std::vector<Wanted>& files);
+    SealedPlace seal_at(const SealPlace& place, const std::vector<Wanted>& files,
+                        std::optional<Known>& slot) const;
     Known learn(const repository::Repository& repository) const;
     void forget_missing(const repository::Repository& repository, Known& known) const;
     repository::Snapshot describe(const Chapter& chapter, const repository::TreeWriter& tree,
@@ -92,6 +101,7 @@ class Sealer {
     Chapter chapter_for(const Known& known, const std::vector<Wanted>& files) const;
 
     const SealOptions options_;
+    mutable std::mutex mutex_;                           // guards what follows
     std::map<std::string, std::optional<Known>> known_;  // by the place's name
 };
 

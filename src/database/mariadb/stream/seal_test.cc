@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <filesystem>
 #include <random>
+#include <thread>
 
 #include "database/layout.h"
 #include "database/log_archive.h"
@@ -141,6 +143,49 @@ TEST_F(Seal, APlaceThatWasDownCatchesUp) {
     seal(grow("bin.000001", 50));
     expect_all(two);
     EXPECT_TRUE(sealer->stored_everywhere(kIncarnation, "bin.000001", 1050));
+}
+
+TEST_F(Seal, APlaceThatHangsDelaysNoOther) {
+    LogPosition end = grow("bin.000001", 1000);
+    std::mutex mutex;
+    std::condition_variable change;
+    bool hangs = true, reached = false;
+    two.hooks.on_store = [&](const storage::FileName&, ByteView) {
+        std::unique_lock lock(mutex);
+        reached = true;
+        change.notify_all();
+        change.wait(lock, [&] { return !hangs; });
+    };
+    std::jthread slow([&] { EXPECT_FALSE(sealer->seal({{"two", second.get()}}, end)[0].error); });
+    {
+        std::unique_lock lock(mutex);
+        change.wait(lock, [&] { return reached; });
+    }
+    for (int i = 0; i < 3; ++i) {
+        LogPosition more = grow("bin.000001", 10);
+        auto results = sealer->seal({{"one", first.get()}}, more);
+        EXPECT_TRUE(results[0].snapshot);
+    }
+    EXPECT_FALSE(sealer->stored_everywhere(kIncarnation, "bin.000001", 1000));
+    {
+        std::lock_guard lock(mutex);
+        hangs = false;
+        change.notify_all();
+    }
+    slow.join();
+    EXPECT_TRUE(sealer->stored_everywhere(kIncarnation, "bin.000001", 1000));
+    EXPECT_FALSE(sealer->stored_everywhere(kIncarnation, "bin.000001", 1030));
+    seal({kIncarnation, "bin.000001", 1030});
+    expect_all(two);
+}
+
+TEST_F(Seal, NothingNewCostsThePlaceNothing) {
+    LogPosition end = grow("bin.000001", 1000);
+    seal(end);
+    size_t stored = 0;
+    one.hooks.on_store = [&](const storage::FileName&, ByteView) { ++stored; };
+    seal(end);
+    EXPECT_EQ(stored, 0u);  // not even a lock
 }
 
 TEST_F(Seal, TrimsWhatEveryPlaceHas) {

@@ -39,10 +39,12 @@ class PartFolder : public PartStore {
         std::error_code failure;
         for (const auto& incarnation : fs::directory_iterator(folder_, failure)) {
             if (!incarnation.is_directory()) continue;
-            for (const auto& file : fs::directory_iterator(incarnation.path()))
-                if (file.is_regular_file())
-                    parts.push_back(
-                        {incarnation.path().filename(), file.path().filename(), file.file_size()});
+            for (const auto& file : fs::directory_iterator(incarnation.path())) {
+                std::error_code gone;  // it may be removed meanwhile
+                uint64_t size = file.file_size(gone);
+                if (!gone)
+                    parts.push_back({incarnation.path().filename(), file.path().filename(), size});
+            }
         }
         if (failure && failure != std::errc::no_such_file_or_directory)
             throw errno_error("read " + folder_, failure.value());
@@ -104,12 +106,20 @@ class Cover {
         }
         pieces_[piece.begin] = piece;
     }
-    // From the start of the file up to the first byte that is missing.
-    uint64_t whole() const {
-        uint64_t end = 0;
+    // What lies from there on is void.
+    void cut(uint64_t offset) {
+        auto at = pieces_.lower_bound(offset);
+        if (at != pieces_.begin()) {
+            Piece& before = std::prev(at)->second;
+            before.size = std::min(before.size, offset - before.begin);
+        }
+        pieces_.erase(at, pieces_.end());
+    }
+    // The first byte after `end` that is missing.
+    uint64_t whole(uint64_t end) const {
         for (const auto& [begin, piece] : pieces_) {
-            if (begin != end) break;
-            end += piece.size;
+            if (begin > end) break;
+            end = std::max(end, begin + piece.size);
         }
         return end;
     }
@@ -121,31 +131,42 @@ class Cover {
 
 class SealedArchive : public LogArchive {
   public:
-    SealedArchive(PartStore& store, const crypto::CipherKey& key)
-        : store_(store), cipher_(key), parts_(store.list()) {
+    SealedArchive(PartStore& store, const crypto::CipherKey& key, const LogArchive* base)
+        : store_(store), cipher_(key), base_(base), parts_(store.list()) {
         std::erase_if(parts_, [](const auto& p) { return !parse_part_name(p.name); });
-        // Later sessions last, so that their bytes win.
+        // Later ones last, so that their bytes win.
         std::ranges::sort(parts_, {}, [](const auto& p) {
-            return std::tuple(parse_part_name(p.name)->session, p.incarnation, p.name);
+            return std::tuple(parse_part_name(p.name)->number, p.incarnation, p.name);
         });
-        std::map<std::pair<std::string, std::string>, Cover> covers;
+        std::map<std::pair<std::string, std::string>, File> files;
+        for (size_t i = 0; base_ && i < base_->segments().size(); ++i) {
+            const LogSegment& segment = base_->segments()[i];
+            files[{segment.incarnation, segment.name}] = {i, segment.size, {}};
+        }
         for (size_t i = 0; i < parts_.size(); ++i)
-            read_part(i, covers[{parts_[i].incarnation, parse_part_name(parts_[i].name)->file}]);
-        for (auto& [key_of, cover] : covers) {
-            uint64_t size = cover.whole();
+            read_part(i, files[{parts_[i].incarnation, parse_part_name(parts_[i].name)->file}]);
+        for (auto& [key_of, file] : files) {
+            uint64_t size = file.cover.whole(file.base_size);
             if (size == 0) continue;
             segments_.push_back({key_of.first, key_of.second, size});
-            covers_.push_back(std::move(cover));
+            files_.push_back(std::move(file));
         }
     }
     const std::vector<LogSegment>& segments() const override { return segments_; }
     size_t read(size_t number, uint64_t offset, MutableByteView out) const override {
-        uint64_t size = segments_.at(number).size;
+        const File& file = files_.at(number);
+        uint64_t size = segments_[number].size;
         if (offset >= size) return 0;
         size_t wanted = std::min<uint64_t>(out.size(), size - offset), done = 0;
+        if (offset < file.base_size) {
+            size_t there = std::min<uint64_t>(wanted, file.base_size - offset);
+            done = base_->read(file.base_number, offset, out.first(there));
+            if (done != there)
+                throw Error(ErrorKind::corrupt, segments_[number].name + " became shorter");
+        }
         std::lock_guard lock(mutex_);
         while (done < wanted) {
-            auto at = std::prev(covers_[number].pieces().upper_bound(offset + done));
+            auto at = std::prev(file.cover.pieces().upper_bound(offset + done));
             const Piece& piece = at->second;
             const Bytes& data = frame(piece, segments_[number]);
             uint64_t from = offset + done - piece.begin;
@@ -158,8 +179,30 @@ class SealedArchive : public LogArchive {
     }
 
   private:
-    void read_part(size_t number, Cover& cover) {
+    struct File {
+        size_t base_number = 0;  // in the base
+        uint64_t base_size = 0;  // 0: it does not have it
+        Cover cover;
+    };
+    void read_part(size_t number, File& file) {
+        try {
+            read_frames(number, file);
+        } catch (const Error& error) {
+            if (error.kind() != ErrorKind::not_found) throw;
+            // It was trimmed since it was listed: the places have what it held.
+            log_debug("{}: {}", store_.location(), error.message());
+        }
+    }
+    // A part is written from front to back, so it reaches no further than all its bytes after its
+    // first offset.
+    bool is_behind(const PartStore::Part& part, uint64_t offset) const {
+        if (offset == 0) return false;
+        auto head = parse_frame_head(store_.read(part, 0, kFrameHead));
+        return head && head->offset <= offset && part.size <= offset - head->offset;
+    }
+    void read_frames(size_t number, File& file) {
         const PartStore::Part& part = parts_[number];
+        if (is_behind(part, file.base_size)) return;
         std::string name = part.incarnation + "/" + parse_part_name(part.name)->file;
         for (uint64_t at = 0; at < part.size;) {
             auto head = parse_frame_head(store_.read(part, at, kFrameHead));
@@ -168,11 +211,14 @@ class SealedArchive : public LogArchive {
             try {
                 SealedFrame frame = open_frame(cipher_, envelope);
                 if (frame.name != name) throw Error(ErrorKind::corrupt, "a frame of " + frame.name);
-                cover.put({.begin = frame.offset,
-                           .size = frame.data.size(),
-                           .part = number,
-                           .frame_at = at + kFrameHead,
-                           .envelope = head->length});
+                if (frame.data.empty())
+                    file.cover.cut(frame.offset);
+                else
+                    file.cover.put({.begin = frame.offset,
+                                    .size = frame.data.size(),
+                                    .part = number,
+                                    .frame_at = at + kFrameHead,
+                                    .envelope = head->length});
             } catch (const Error& error) {
                 log_warning("{}: {}/{} at {}: {}", store_.location(), part.incarnation, part.name,
                             at, error.message());
@@ -203,9 +249,10 @@ class SealedArchive : public LogArchive {
 
     PartStore& store_;
     mutable crypto::Cipher cipher_;
+    const LogArchive* base_;
     std::vector<PartStore::Part> parts_;
     std::vector<LogSegment> segments_;
-    std::vector<Cover> covers_;
+    std::vector<File> files_;  // as segments_
     mutable std::mutex mutex_;
     mutable std::optional<std::pair<size_t, uint64_t>> recent_key_;
     mutable SealedFrame recent_;
@@ -262,8 +309,8 @@ SealedFrame open_frame(crypto::Cipher& cipher, ByteView envelope) {
     return frame;
 }
 
-std::string part_name(const std::string& file, uint32_t session) {
-    return fmt::format("{}.{:08}{}", file, session, kSuffix);
+std::string part_name(const std::string& file, uint32_t number) {
+    return fmt::format("{}.{:08}{}", file, number, kSuffix);
 }
 
 std::optional<PartName> parse_part_name(std::string_view name) {
@@ -274,7 +321,7 @@ std::optional<PartName> parse_part_name(std::string_view name) {
     std::string_view digits = name.substr(dot + 1);
     PartName part{.file = std::string(name.substr(0, dot))};
     auto [end, failure] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), part.session);
+        std::from_chars(digits.data(), digits.data() + digits.size(), part.number);
     if (digits.size() < 8 || failure != std::errc{} || end != digits.data() + digits.size())
         return std::nullopt;
     return part;
@@ -284,8 +331,9 @@ std::unique_ptr<PartStore> open_part_folder(std::string folder) {
     return std::make_unique<PartFolder>(std::move(folder));
 }
 
-std::unique_ptr<LogArchive> open_sealed_spool(PartStore& store, const crypto::CipherKey& key) {
-    return std::make_unique<SealedArchive>(store, key);
+std::unique_ptr<LogArchive> open_sealed_spool(PartStore& store, const crypto::CipherKey& key,
+                                              const LogArchive* base) {
+    return std::make_unique<SealedArchive>(store, key, base);
 }
 
 size_t trim_sealed_spool(

@@ -1,17 +1,10 @@
 // The second copy of what was received, encrypted: it lies on another machine, and it is production
 // data.
 //
-// Layout: <incarnation>/<file>.<session>.sealed, where `session` is a number of 8 digits that grows
-// with every connection. A part is a sequence of frames:
-//
-//   magic "SFS1" · u32 length of the envelope · u64 offset in the log file · u32 flags (0)
-//   envelope: the repository's authenticated encryption of
-//     u16 length of the name · "<incarnation>/<file>" · u64 offset · bytes of the log
-//
-// (all little endian). The name and the offset inside say where the bytes belong; those outside are
-// hints. A part may end in the middle of a frame: a connection or machine that went away. Later
-// sessions begin new parts, so nothing is ever written after a torn end. Where two frames cover the
-// same bytes, the later session's counts.
+// Format: docs/format/second-spool.md. In short: <incarnation>/<file>.<number>.sealed are parts,
+// each a sequence of frames with bytes of the log file; numbers grow, and where two frames cover
+// the same bytes, the later one counts. A frame without bytes is a cut: what lies from its offset
+// on was not part of the log after all.
 #pragma once
 
 #include <functional>
@@ -35,7 +28,7 @@ struct SealedFrame {
     uint64_t offset = 0;
     Bytes data;
 };
-// `data`: at most kMaxFrameData.
+// `data`: at most kMaxFrameData; empty: a cut.
 Bytes seal_frame(crypto::Cipher& cipher, const std::string& name, uint64_t offset, ByteView data);
 
 // The head of a frame, before anything is decrypted.
@@ -49,10 +42,10 @@ std::optional<FrameHead> parse_frame_head(ByteView head);
 // Throws Error{corrupt} unless the envelope was sealed with this key and is well-formed.
 SealedFrame open_frame(crypto::Cipher& cipher, ByteView envelope);
 
-std::string part_name(const std::string& file, uint32_t session);
+std::string part_name(const std::string& file, uint32_t number);
 struct PartName {
     std::string file;
-    uint32_t session = 0;
+    uint32_t number = 0;
 };
 std::optional<PartName> parse_part_name(std::string_view name);
 
@@ -66,7 +59,7 @@ class PartStore {
     virtual ~PartStore() = default;
     virtual std::string location() const = 0;
     virtual std::vector<Part> list() = 0;
-    // Fewer bytes only at the end.
+    // Fewer bytes only at the end. Error{not_found}: it was removed meanwhile.
     virtual Bytes read(const Part& part, uint64_t offset, size_t length) = 0;
     virtual void remove(const Part& part) = 0;
 };
@@ -74,8 +67,12 @@ std::unique_ptr<PartStore> open_part_folder(std::string folder);
 
 // What the parts hold, as an archive: of each file the bytes from its start up to the first that is
 // missing. Reads and checks every frame once; torn ends are passed over, damage in the middle ends
-// a file there (and is logged). `store` must outlive it.
-std::unique_ptr<LogArchive> open_sealed_spool(PartStore& store, const crypto::CipherKey& key);
+// a part there (and is logged). `store` must outlive it.
+//
+// `base`: another archive of the same log that counts first; the parts continue its files. Parts
+// that hold nothing after what it has are not read. It must outlive the result, too.
+std::unique_ptr<LogArchive> open_sealed_spool(PartStore& store, const crypto::CipherKey& key,
+                                              const LogArchive* base = nullptr);
 
 // Removes the parts of every file that `stored` says is completely elsewhere. Returns how many.
 size_t trim_sealed_spool(

@@ -123,6 +123,95 @@ TEST_F(SealedSpool, FramesOfAnotherFileOrKeyAreRefused) {
     EXPECT_TRUE(open_sealed_spool(*store, crypto::CipherKey::generate())->segments().empty());
 }
 
+TEST_F(SealedSpool, WhatWasCutOffDoesNotComeBack) {
+    Bytes all = noise(3000, 10), more = noise(500, 11);
+    write("bin.000001", 0, all, 1000);
+    auto target = open_folder_target(folder / "s", key);
+    target->cut(kIncarnation, "bin.000001", 1500);
+    target->cut(kIncarnation, "bin.000007", 10);  // nothing is known of it
+    target->sync();
+    Bytes expected = to_bytes(ByteView(all).first(1500));
+    EXPECT_EQ(content(*open_sealed_spool(*store, key), 0), expected);
+    EXPECT_EQ(store->list().size(), 2u);
+    target->append(kIncarnation, "bin.000001", 1500, more);
+    target->cut(kIncarnation, "bin.000001", 1800);
+    target->sync();
+    append(expected, ByteView(more).first(300));
+    EXPECT_EQ(content(*open_sealed_spool(*store, key), 0), expected);
+}
+
+TEST_F(SealedSpool, PartsEndSoThatAReaderCanPassOverThem) {
+    Bytes all = noise(2 * kMaxPart + 5000, 12);
+    write("bin.000001", 0, all, 1 << 20);
+    EXPECT_EQ(store->list().size(), 3u);
+    EXPECT_EQ(content(*open_sealed_spool(*store, key), 0), all);
+}
+
+// Counts what is read.
+struct CountingParts : PartStore {
+    explicit CountingParts(PartStore& i) : inner(i) {}
+    std::string location() const override { return inner.location(); }
+    std::vector<Part> list() override { return inner.list(); }
+    Bytes read(const Part& part, uint64_t offset, size_t length) override {
+        Bytes got = inner.read(part, offset, length);
+        bytes += got.size();
+        return got;
+    }
+    void remove(const Part& part) override { inner.remove(part); }
+    PartStore& inner;
+    uint64_t bytes = 0;
+};
+
+TEST_F(SealedSpool, ContinuesAnotherArchive) {
+    Bytes all = noise(60'000, 13), old = noise(100, 14), next = noise(300, 15);
+    write("bin.000001", 0, ByteView(all).first(40'000));
+    write("bin.000001", 40'000, ByteView(all).subspan(40'000));
+    write("bin.000002", 0, next);
+    // The base has the first file up to the middle of the second part, and one of its own.
+    os::make_dirs(folder / ("base/" + kIncarnation));
+    std::string base_file = folder / ("base/" + kIncarnation + "/bin.000001");
+    os::write_file_atomically(base_file, ByteView(all).first(45'000));
+    os::write_file_atomically(folder / ("base/" + kIncarnation + "/bin.000000"), old);
+    auto base = open_log_folder(folder / "base");
+    CountingParts counting(*store);
+    auto archive = open_sealed_spool(counting, key, base.get());
+    ASSERT_EQ(archive->segments().size(), 3u);
+    EXPECT_EQ(archive->segments()[1].name, "bin.000001");
+    EXPECT_LT(counting.bytes, 30'000u);  // not the first part
+    EXPECT_EQ(content(*archive, 0), old);
+    EXPECT_EQ(content(*archive, 1), all);
+    EXPECT_EQ(content(*archive, 2), next);
+    Bytes across(2000);
+    EXPECT_EQ(archive->read(1, 44'000, across), across.size());
+    EXPECT_TRUE(std::equal(across.begin(), across.end(), all.begin() + 44'000));
+    // What the base has counts, whatever the parts say.
+    write("bin.000001", 0, noise(60'000, 16));
+    auto first = content(*open_sealed_spool(*store, key, base.get()), 1);
+    EXPECT_TRUE(std::equal(first.begin(), first.begin() + 45'000, all.begin()));
+    // A hole after the base: nothing is made up.
+    std::filesystem::remove(part(2));
+    std::filesystem::remove(part(4));
+    EXPECT_EQ(content(*open_sealed_spool(*store, key, base.get()), 1),
+              to_bytes(ByteView(all).first(45'000)));
+}
+
+TEST_F(SealedSpool, APartThatIsTrimmedMeanwhileIsNoError) {
+    write("bin.000001", 0, noise(1000, 17));
+    write("bin.000002", 0, noise(1000, 18));
+    struct Stale : CountingParts {
+        using CountingParts::CountingParts;
+        std::vector<Part> list() override {
+            auto parts = inner.list();
+            for (const Part& p : parts)
+                if (p.name.starts_with("bin.000001")) inner.remove(p);
+            return parts;
+        }
+    } stale(*store);
+    auto archive = open_sealed_spool(stale, key);
+    ASSERT_EQ(archive->segments().size(), 1u);
+    EXPECT_EQ(archive->segments()[0].name, "bin.000002");
+}
+
 TEST_F(SealedSpool, TrimsWhatIsElsewhere) {
     write("bin.000001", 0, noise(10, 9));
     write("bin.000001", 10, noise(10, 9));

@@ -21,7 +21,7 @@ using sftp::PacketWriter;
 
 constexpr const char* kSyncExtension = "fsync@openssh.com";
 
-// What both kinds share: sessions, frames, and which part is open.
+// What both kinds share: frames, and which part is open.
 class SealingTarget : public SpoolTarget {
   public:
     explicit SealingTarget(const crypto::CipherKey& key) : cipher_(key) {}
@@ -29,23 +29,16 @@ class SealingTarget : public SpoolTarget {
     void append(const std::string& incarnation, const std::string& file, uint64_t offset,
                 ByteView bytes) override {
         if (!known_) look();
-        if (incarnation != incarnation_ || file != file_ || !open_) {
-            close_part();
-            open_part(incarnation, part_name(file, session_));
-            incarnation_ = incarnation;
-            file_ = file;
-            open_ = true;
-            at_ = 0;
-        }
-        std::string name = incarnation + "/" + file;
         while (!bytes.empty()) {
             ByteView piece = bytes.first(std::min(bytes.size(), kMaxFrameData));
-            Bytes frame = seal_frame(cipher_, name, offset, piece);
-            write(at_, frame);
-            at_ += frame.size();
+            add(incarnation, file, offset, piece);
             offset += piece.size();
             bytes = bytes.subspan(piece.size());
         }
+    }
+    void cut(const std::string& incarnation, const std::string& file, uint64_t offset) override {
+        bool ours = open_ && incarnation == incarnation_ && file == file_;
+        if (ours || knows(incarnation, file)) add(incarnation, file, offset, {});
     }
     bool knows(const std::string& incarnation, const std::string& file) override {
         if (!known_) look();
@@ -60,19 +53,34 @@ class SealingTarget : public SpoolTarget {
     virtual void close_part() = 0;
 
   private:
-    // A session's number is above all that are there.
+    void add(const std::string& incarnation, const std::string& file, uint64_t offset,
+             ByteView piece) {
+        if (incarnation != incarnation_ || file != file_ || !open_ || at_ >= kMaxPart) {
+            close_part();
+            open_ = false;
+            open_part(incarnation, part_name(file, number_++));
+            incarnation_ = incarnation;
+            file_ = file;
+            open_ = true;
+            at_ = 0;
+        }
+        Bytes frame = seal_frame(cipher_, incarnation + "/" + file, offset, piece);
+        write(at_, frame);
+        at_ += frame.size();
+    }
+    // New parts' numbers are above all that are there.
     void look() {
         known_.emplace();
         for (const PartStore::Part& part : parts().list())
             if (auto name = parse_part_name(part.name)) {
-                session_ = std::max(session_, name->session + 1);
+                number_ = std::max(number_, name->number + 1);
                 if (part.size > 0) known_->insert({part.incarnation, name->file});
             }
     }
 
     crypto::Cipher cipher_;
     std::optional<std::set<std::pair<std::string, std::string>>> known_;
-    uint32_t session_ = 1;
+    uint32_t number_ = 1;  // of the next part
     bool open_ = false;
     std::string incarnation_, file_;
     uint64_t at_ = 0;  // end of the open part
@@ -142,12 +150,14 @@ class SftpParts : public PartStore {
     Bytes read(const Part& part, uint64_t offset, size_t length) override {
         if (offset >= part.size) return {};
         length = std::min<uint64_t>(length, part.size - offset);
-        // Frames are read one after the other: in larger pieces, each is one answer away.
-        constexpr size_t kAhead = 4 << 20;
+        // Frames are read one after the other: in larger pieces, each is one answer away. Of some
+        // parts only the head is wanted.
+        constexpr size_t kAhead = 4 << 20, kFirst = 32 << 10;
         std::string path = folder_ + "/" + part.incarnation + "/" + part.name;
         if (path != ahead_path_ || offset < ahead_at_ ||
             offset + length > ahead_at_ + ahead_.size()) {
-            size_t wanted = std::min<uint64_t>(std::max(length, kAhead), part.size - offset);
+            size_t ahead = path == ahead_path_ ? kAhead : kFirst;
+            size_t wanted = std::min<uint64_t>(std::max(length, ahead), part.size - offset);
             ahead_ = session_.read(path, offset, wanted, UINT64_MAX, location_);
             ahead_path_ = path;
             ahead_at_ = offset;
@@ -164,6 +174,22 @@ class SftpParts : public PartStore {
     Bytes ahead_;
     std::string ahead_path_;
     uint64_t ahead_at_ = 0;
+};
+
+class OwnSftpParts : public PartStore {
+  public:
+    OwnSftpParts(const storage::SftpConnectionOptions& options, const std::string& folder)
+        : session_(options), parts_(session_, options.location, folder) {}
+    std::string location() const override { return parts_.location(); }
+    std::vector<Part> list() override { return parts_.list(); }
+    Bytes read(const Part& part, uint64_t offset, size_t length) override {
+        return parts_.read(part, offset, length);
+    }
+    void remove(const Part& part) override { parts_.remove(part); }
+
+  private:
+    storage::SftpSession session_;
+    SftpParts parts_;
 };
 
 // Writes and the sync after them are sent without waiting in between: the protocol has requests on
@@ -268,6 +294,11 @@ std::unique_ptr<SpoolTarget> open_sftp_target(const storage::SftpConnectionOptio
                                               const std::string& folder,
                                               const crypto::CipherKey& key) {
     return std::make_unique<SftpTarget>(options, folder, key);
+}
+
+std::unique_ptr<PartStore> open_sftp_parts(const storage::SftpConnectionOptions& options,
+                                           const std::string& folder) {
+    return std::make_unique<OwnSftpParts>(options, folder);
 }
 
 }  // namespace sevenfold::database::mariadb

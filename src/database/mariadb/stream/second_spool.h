@@ -20,13 +20,18 @@ class SpoolTarget {
     // Bytes of a log file that belong at `offset`. On their way until sync().
     virtual void append(const std::string& incarnation, const std::string& file, uint64_t offset,
                         ByteView bytes) = 0;
-    // Everything appended is durable there when it returns.
+    // What was appended of the file from `offset` on, also by earlier sessions, is void. On its way
+    // until sync().
+    virtual void cut(const std::string& incarnation, const std::string& file, uint64_t offset) = 0;
+    // Everything appended and cut is durable there when it returns.
     virtual void sync() = 0;
     // Whether any session before this one wrote something of that file.
     virtual bool knows(const std::string& incarnation, const std::string& file) = 0;
     // To read or trim what is there; lives as long as this.
     virtual PartStore& parts() = 0;
 };
+// A part ends at this size, so that a reader can pass over what it has from elsewhere.
+constexpr uint64_t kMaxPart = 16 << 20;
 
 std::unique_ptr<SpoolTarget> open_folder_target(const std::string& folder,
                                                 const crypto::CipherKey& key);
@@ -35,5 +40,9 @@ std::unique_ptr<SpoolTarget> open_folder_target(const std::string& folder,
 std::unique_ptr<SpoolTarget> open_sftp_target(const storage::SftpConnectionOptions& options,
                                               const std::string& folder,
                                               const crypto::CipherKey& key);
+
+// To read or trim what is there, also on a host without fsync. A folder that is missing is empty.
+std::unique_ptr<PartStore> open_sftp_parts(const storage::SftpConnectionOptions& options,
+                                           const std::string& folder);
 
 }  // namespace sevenfold::database::mariadb

@@ -69,6 +69,7 @@ std::string encode_state(const StreamState& s) {
                  {"server_id", s.server_id},
                  {"server_version", s.server_version}};
     if (s.second) json["second"] = to_json(*s.second);
+    if (!s.joining.empty()) json["joining"] = s.joining;
     Json& gaps = json["gaps"] = Json::array();
     size_t first = s.gaps.size() > kMaxGaps ? s.gaps.size() - kMaxGaps : 0;
     for (size_t i = first; i < s.gaps.size(); ++i) gaps.push_back(to_json(s.gaps[i]));
@@ -93,6 +94,7 @@ StreamState decode_state(ByteView text) {
         s.server_id = json.at("server_id").get<uint32_t>();
         s.server_version = json.at("server_version").get<std::string>();
         if (json.contains("second")) s.second = position_of(json.at("second"));
+        s.joining = json.value("joining", "");
         for (const Json& gap : json.at("gaps")) s.gaps.push_back(gap_of(gap));
         return s;
     } catch (const nlohmann::json::exception& error) {

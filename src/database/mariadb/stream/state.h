@@ -47,6 +47,9 @@ struct StreamState {
     Time last_received;  // the newest transaction's arrival
     uint32_t server_id = 0;
     std::string server_version;
+    // The newest incarnation is another server's, and must still show that it has these GTIDs, up
+    // to which the one before it was received. Empty: it has, or there is nothing to show.
+    std::string joining;
     std::vector<StreamGap> gaps;  // oldest first; at most the last 100
 };
 

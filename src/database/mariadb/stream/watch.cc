@@ -15,6 +15,10 @@ uint64_t number_of(const std::string& text) {
 
 }  // namespace
 
+const char* const kCanaryTable =
+    "CREATE TABLE IF NOT EXISTS `sevenfold`.`canary` (`id` INT PRIMARY KEY, `at` DATETIME(6)) "
+    "ENGINE=InnoDB";
+
 const char* const kCanaryStatement =
     "INSERT INTO sevenfold.canary (id, at) VALUES (1, NOW(6)) "
     "ON DUPLICATE KEY UPDATE at = VALUES(at)";

@@ -34,7 +34,9 @@ struct WatchOptions {
     // receiver again before production has to try. Empty: none.
     std::string canary;
 };
-// Into table sevenfold.canary (id INT PRIMARY KEY, at DATETIME(6)); needs INSERT and UPDATE there.
+// Makes table sevenfold.canary; what the canary does there needs SELECT, INSERT and
+// UPDATE (the server asks for SELECT, too, where a row may be updated).
+extern const char* const kCanaryTable;
 extern const char* const kCanaryStatement;
 
 class Watch {
