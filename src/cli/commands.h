@@ -25,6 +25,7 @@ void add_db_restore(CommandTree& db);
 void add_db_undo(CommandTree& db);
 void add_db_diff(CommandTree& db);
 void add_db_export(CommandTree& db);
+void add_db_prepare(CommandTree& db);
 void add_db_grants(CommandTree& db);
 void add_stream(CommandTree& tree);      // the binlog receiver
 void add_completion(CommandTree& tree);  // completion, manpage

@@ -83,10 +83,26 @@ void print_json(Terminal& terminal, const config::DatabaseConfig& database,
             .set("data_added", place.stats.bytes_added)
             .set("data_added_packed", place.stats.bytes_packed)
             .set("total_duration", std::chrono::duration<double>(took).count());
+        if (!backup.why.empty()) line.set("reason", backup.why);
         if (place.error) line.set("error", place.error->message());
         if (place.state == PlaceResult::State::saved)
             line.set("snapshot_id", place.snapshot.id.hex());
         terminal.json(line);
+    }
+}
+
+// The base is stored already; that there is no room to prepare it here does not make it worse.
+int prepare_at_once(Context& context, const config::DatabaseConfig& database,
+                    const std::vector<protect::JobPlace>& places,
+                    const BackupDatabaseArguments& arguments, catalog::Catalog* catalog) {
+    try {
+        return run_prepare(context, database, places, {.retry_lock = arguments.retry_lock},
+                           catalog);
+    } catch (const Error& error) {
+        if (error.kind() != ErrorKind::no_space && error.kind() != ErrorKind::not_found)
+            throw error.with_context("the base is stored, but preparing it failed");
+        log_warning("the base is not prepared: {}", error.message());
+        return 0;
     }
 }
 
@@ -108,6 +124,55 @@ void record_run(catalog::Catalog* catalog, const catalog::RunRecord& run) {
     } catch (const Error& error) {
         log_warning("this run is not recorded: {}", error.message());
     }
+}
+
+int run_prepare(Context& context, const config::DatabaseConfig& database,
+                const std::vector<protect::JobPlace>& places, protect::PrepareBaseOptions options,
+                catalog::Catalog* catalog) {
+    Terminal& terminal = context.terminal();
+    Time started = context.clock().now();
+    Progress progress;
+    options.progress = &progress;
+    options.stop = context.stop();
+    options.on_step = [&](const std::string& step) { progress.set_current(step); };
+    protect::PreparedBase done;
+    {
+        ProgressDisplay display(terminal, progress, "prepare " + database.name);
+        done = protect::prepare_base(context.config(), database, places, options);
+    }
+    std::string base = fmt::format("base {} of {}", done.base.id.short_hex(),
+                                   to_display(in_local_zone(done.manifest.consistent_at)));
+    JsonObject line;
+    line.set("message_type", "prepared")
+        .set("source", database.name)
+        .set("base", done.base.id.hex())
+        .set("was_ready", done.was_ready);
+    if (done.was_ready) {
+        terminal.print(fmt::format("{}: {} is prepared already", printable(database.name), base));
+        terminal.json(line);
+        return 0;
+    }
+    for (const PlaceResult& place : done.places) {
+        print_place(terminal, place);
+        record_run(catalog, {.job = "prepare",
+                             .source = database.name,
+                             .place = place.name,
+                             .started = started,
+                             .ended = Clock::system().now(),
+                             .succeeded = place.state == PlaceResult::State::saved,
+                             .error = place.error ? place.error->message() : ""});
+    }
+    for (const std::string& difference : done.differences)
+        log_warning("{}: {}", printable(database.name), difference);
+    auto tables = done.manifest.objects.find("table");
+    terminal.print(fmt::format(
+        "{}: {} prepared, started and read in {}: {} tables, each of them sound",
+        terminal.styled(Style::bold, printable(database.name)), base,
+        format_duration(std::chrono::nanoseconds(static_cast<int64_t>(done.seconds * 1e9))),
+        format_count(tables == done.manifest.objects.end() ? 0 : tables->second)));
+    terminal.json(line.set("total_duration", done.seconds)
+                      .set("differences", JsonArray::of(done.differences)));
+    return done.exit_code();
 }
 
 int run_database_backup(Context& context, const config::DatabaseConfig& database,
@@ -135,7 +200,10 @@ int run_database_backup(Context& context, const config::DatabaseConfig& database
         for (const PlaceResult& place : backup.places) record(catalog, database, started, place);
         print(context.terminal(), database, backup, took);
         print_json(context.terminal(), database, backup, took);
-        return backup.exit_code();
+        int code = backup.exit_code();
+        if (code == 0 && database.prepare && backup.outcome.base.method == "physical")
+            code = prepare_at_once(context, database, places, arguments, catalog);
+        return code;
     } catch (const Error& error) {
         for (const config::PlaceConfig* place : place_configs)
             record(catalog, database, started, {.name = place->name, .error = error});

@@ -95,6 +95,7 @@ struct DatabaseConfig {
     bool users = true;
     uint64_t threads = 0;  // 0: by the number of processors
     std::string backup_tool;
+    bool incremental = false, prepare = true;  // of physical bases
     bool stream = false;
     std::string ack = "semi-sync";  // semi-sync, async
     std::string stream_second;      // a place's name; empty: none

@@ -238,6 +238,21 @@ constexpr Option kOptions[] = {
      "\"/opt/mariadb/bin/mariadb-backup\"",
      "The program that makes physical bases; it must be of the server's series",
      into<&Database::backup_tool>},
+    {"database", "incremental", boolean, "false", "", "", false, "", "true",
+     "A physical base holds only the pages that changed since the last whole one, which is made "
+     "anew "
+     "after a week or when half of it has changed. Pages that did not change are stored once in "
+     "any "
+     "case; this saves reading and writing for large servers, and costs time in a restore",
+     into<&Database::incremental>},
+    {"database", "prepare", boolean, "true", "", "", false, "", "false",
+     "Right after a physical base: prepare a copy of it, start a server on it, check every table, "
+     "and "
+     "store it as a base that needs no preparation in a restore. It needs the room of the base "
+     "below "
+     "state_dir; where that is missing, a warning says so. `sevenfold db prepare` does it later or "
+     "elsewhere",
+     into<&Database::prepare>},
     {"database", "stream", boolean, "false", "", "", false, "", "true",
      "Receive the binlog continuously (`sevenfold stream`)", into<&Database::stream>},
     {"database", "ack", text, "\"semi-sync\"", "", "", false, "semi-sync|async", "\"semi-sync\"",

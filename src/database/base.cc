@@ -86,6 +86,7 @@ std::string encode_base(const BaseManifest& base) {
         json["from_lsn"] = base.from_lsn;
         json["to_lsn"] = base.to_lsn;
         json["prepared"] = base.prepared;
+        json["data_folder"] = base.data_folder;
     }
     json["objects"] = base.objects;
     json["server_variables"] = base.server_variables;
@@ -115,6 +116,7 @@ BaseManifest decode_base(ByteView text) {
         base.from_lsn = json.value("from_lsn", uint64_t{0});
         base.to_lsn = json.value("to_lsn", uint64_t{0});
         base.prepared = json.value("prepared", false);
+        base.data_folder = json.value("data_folder", "");
         return base;
     });
 }

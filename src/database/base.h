@@ -54,9 +54,11 @@ struct BaseManifest {
     std::vector<std::string> schema_files;  // logical: in the order in which they are loaded
     ObjectCounts objects;
     std::map<std::string, std::string> server_variables;  // those that a restored server must share
-    // physical: LSNs of an incremental, whether it has been prepared
+    // physical: from where in the server's redo log, 0: it is whole; up to where; whether it is as
+    // a server left it after a clean stop.
     uint64_t from_lsn = 0, to_lsn = 0;
     bool prepared = false;
+    std::string data_folder;  // which one it was, on which host; LSNs of others do not compare
 };
 
 std::string encode_base(const BaseManifest& base);  // JSON, for people too

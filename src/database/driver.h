@@ -47,6 +47,8 @@ struct BaseRequest {
     std::string format = "tsv";
     bool users = true;
     unsigned threads = 0;
+    // Physical: only what changed since one of these, the newest that serves; none does: all.
+    std::vector<BaseManifest> since;
     Progress* progress = nullptr;
     std::stop_token stop;
 };
@@ -227,6 +229,13 @@ class Driver {
     // there is none after it, or more than `limit` bytes would have to be read.
     virtual std::optional<LogEnd> log_end(const LogArchive& archive, const Position& from,
                                           uint64_t limit) const = 0;
+    // Of the log between two positions of an archive that leads from one to the other.
+    virtual uint64_t log_bytes(const LogArchive& archive, const Position& from,
+                               const Position& to) const = 0;
+    // A statement there that makes replaying what follows slow or uncertain (a table is rebuilt, or
+    // what changed is not in the log); nothing: there is none. Reads that part of the log.
+    virtual std::optional<std::string> replay_risk(const LogArchive& archive, const Position& from,
+                                                   const Position& to) const = 0;
     // Writes a base into the tree, base.json last. Error{timeout}: the schema changed meanwhile,
     // try again. Nothing of it counts unless it returns.
     virtual BaseOutcome make_base(const BaseRequest& request, repository::TreeWriter& tree) = 0;
@@ -243,9 +252,18 @@ class Driver {
     // Makes a folder with a new empty server. `as_us`: it belongs to the user who runs this, not to
     // the one whom servers usually run as; for folders of our own, which others cannot reach.
     virtual void install(const std::string& data_dir, bool as_us) = 0;
-    // Makes what came from a physical base a folder that a server starts on.
-    virtual void prepare(const std::string& data_dir, const BaseManifest& base, uint64_t memory,
-                         bool as_us) = 0;
+    // Makes what came from a physical base a folder that a server starts on. `increments`: folders
+    // with the files of the bases that followed it, in their order.
+    virtual void prepare(const std::string& data_dir, const std::vector<std::string>& increments,
+                         uint64_t memory, bool as_us) = 0;
+    // Reads every table of a server of ours to its end. Throws Error{corrupt} naming the first that
+    // is damaged; else how many objects of each kind there are.
+    virtual ObjectCounts inspect(const ServerLogin& server, std::stop_token stop) = 0;
+    // The objects of the database's own server, as far as the account sees them.
+    virtual ObjectCounts count_objects() = 0;
+    // Writes the data folder of a server that has stopped into the tree, as a prepared base.
+    virtual void store_prepared(const std::string& data_dir, const BaseManifest& base,
+                                repository::TreeWriter& tree, Progress* progress) = 0;
     virtual std::unique_ptr<Instance> start(const StartOptions& options) = 0;
     virtual std::unique_ptr<LogReceiver> receive(const StreamRequest& request,
                                                  const StreamCallbacks& callbacks) = 0;

@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <thread>
 
 #include "core/log.h"
+#include "core/units.h"
 #include "database/layout.h"
 #include "protect/passwords.h"
 #include "protect/places.h"
+#include "protect/restore_rate.h"
 #include "protect/store_stream.h"
 
 namespace sevenfold::protect {
@@ -16,8 +19,8 @@ namespace {
 using database::SnapshotKind;
 using files::PlaceResult;
 
-constexpr int kAttempts = 3;                        // when the schema changes meanwhile
-constexpr double kCautiousRate = 10.0 * (1 << 20);  // bytes a second of a logical restore
+constexpr auto kWholeBaseLasts = std::chrono::hours(24 * 7);
+constexpr int kAttempts = 3;  // when the schema changes meanwhile
 
 std::vector<std::string> tags_of(const config::DatabaseConfig& database, const char* kind) {
     std::vector<std::string> tags = database.tags;
@@ -26,11 +29,49 @@ std::vector<std::string> tags_of(const config::DatabaseConfig& database, const c
     return tags;
 }
 
+// Whole physical bases that every place has, and on which another base may build: not too old, and
+// still mostly what the server has.
+std::vector<database::BaseManifest> worthy_bases(const config::DatabaseConfig& database,
+                                                 const std::vector<JobPlace>& places) {
+    std::map<uint64_t, database::BaseManifest> at_all;  // by where they end
+    bool first = true;
+    const Time now = Clock::system().now();
+    for (const JobPlace& place : places) {
+        if (place.error) continue;  // it fails in any case
+        std::map<uint64_t, database::BaseManifest> here;
+        std::map<uint64_t, uint64_t> sizes;
+        auto bases = read_bases(*place.repository, list_database(*place.repository, database.name));
+        for (const StoredBase& base : bases) {
+            const database::BaseManifest& manifest = base.manifest;
+            uint64_t size =
+                base.snapshot.summary ? base.snapshot.summary->total_bytes_processed : 0;
+            if (manifest.method != "physical" || manifest.prepared) continue;
+            if (manifest.from_lsn == 0) sizes[manifest.to_lsn] = size;
+            if (manifest.from_lsn == 0) {
+                if (now.since(manifest.consistent_at) < kWholeBaseLasts)
+                    here[manifest.to_lsn] = manifest;
+            } else if (size > sizes[manifest.from_lsn] / 2) {
+                here.erase(manifest.from_lsn);
+            }
+        }
+        if (first)
+            at_all = std::move(here);
+        else
+            std::erase_if(at_all, [&](const auto& base) { return !here.contains(base.first); });
+        first = false;
+    }
+    std::vector<database::BaseManifest> out;
+    for (auto& [lsn, base] : at_all) out.push_back(std::move(base));
+    return out;
+}
+
 DatabaseBackup make_base(database::Driver& driver, const config::DatabaseConfig& database,
                          const std::string& method, const std::vector<JobPlace>& places,
                          const DatabaseBackupOptions& options) {
     DatabaseBackup result;
     result.kind = "base";
+    std::vector<database::BaseManifest> since;
+    if (method == "physical" && database.incremental) since = worthy_bases(database, places);
     for (int attempt = 1;; ++attempt) {
         StoreOptions store;
         store.path = database::snapshot_path(database.name, SnapshotKind::base);
@@ -46,6 +87,7 @@ DatabaseBackup make_base(database::Driver& driver, const config::DatabaseConfig&
                                       .format = database.format,
                                       .users = database.users,
                                       .threads = static_cast<unsigned>(database.threads),
+                                      .since = since,
                                       .progress = options.progress,
                                       .stop = options.stop};
         try {
@@ -84,7 +126,8 @@ struct NoPoint {
 
 // What is asked of one place while the stream is waited for.
 struct Waiting {
-    std::optional<StoredBase> base;  // the newest; nothing: the place cannot be asked
+    std::optional<StoredBase> base;    // the newest; nothing: the place cannot be asked
+    std::optional<StoredPoint> point;  // the newest that follows it
     std::vector<repository::Snapshot> logs;
 };
 
@@ -96,6 +139,12 @@ std::optional<NoPoint> find_base(const config::DatabaseConfig& database, const J
     auto bases = read_bases(*place.repository, snapshots);
     if (bases.empty()) return NoPoint{"there is no base yet"};
     out.base = std::move(bases.back());
+    if (!snapshots.points.empty()) {
+        snapshots.points.erase(snapshots.points.begin(), snapshots.points.end() - 1);
+        auto points = read_points(*place.repository, snapshots);
+        if (!points.empty() && points[0].manifest.base == out.base->snapshot.id.hex())
+            out.point = std::move(points[0]);
+    }
     out.logs = std::move(snapshots.logs);
     if (now.since(out.base->manifest.consistent_at) >= database.base)
         return NoPoint{"the last base is older than base allows"};
@@ -133,6 +182,34 @@ std::optional<NoPoint> wait_for_stream(const database::Driver& driver,
         }
     }
     return std::nullopt;
+}
+
+// Why the log after the newest base is better not relied upon for long. The places have the same
+// log; the first that can be asked, and the spool of this machine, tell.
+std::optional<std::string> reason_for_base(
+    const database::Driver& driver, const config::AppConfig& config,
+    const config::DatabaseConfig& database, const std::vector<JobPlace>& places,
+    const std::vector<Waiting>& waiting, const database::Position& now, catalog::Catalog* catalog) {
+    auto at = std::ranges::find_if(waiting, [](const Waiting& w) { return w.base.has_value(); });
+    if (at == waiting.end()) return std::nullopt;
+    const database::BaseManifest& base = at->base->manifest;
+    const JobPlace& place = places[static_cast<size_t>(at - waiting.begin())];
+    std::vector<std::unique_ptr<database::LogArchive>> archives;
+    archives.push_back(database::open_log_folder(spool_folder(config, database)));
+    archives.push_back(database::open_log_snapshots(*place.repository, at->logs));
+    auto logs = database::join_log_archives(std::move(archives));
+    // Up to the last point it was looked at when that was made.
+    const database::Position& seen = at->point ? at->point->manifest.position : base.position;
+    if (auto risk = driver.replay_risk(*logs, seen, now)) return risk;
+    const auto& summary = at->base->snapshot.summary;
+    uint64_t size = summary ? summary->total_bytes_processed : 0;
+    auto predicted = predict_restore(catalog, database.name, base.method, size,
+                                     driver.log_bytes(*logs, base.position, now));
+    // A base that alone takes too long is not made better by another one.
+    if (predicted.total() <= config.recovery.rto || predicted.replay < config.recovery.rto / 10)
+        return std::nullopt;
+    return fmt::format("a restore would take {}, and rto is {}", format_duration(predicted.total()),
+                       format_duration(config.recovery.rto));
 }
 
 DatabaseBackup make_point(const config::DatabaseConfig& database,
@@ -228,29 +305,12 @@ std::string spool_folder(const config::AppConfig& config, const config::Database
     return config.app.state_dir + "/stream/" + database.name;
 }
 
-MethodChoice choose_method(const config::AppConfig& config, const config::DatabaseConfig& database,
-                           uint64_t data_bytes, catalog::Catalog* catalog) {
-    MethodChoice choice;
-    choice.bytes_per_second = kCautiousRate;
-    if (catalog) {
-        auto run = catalog->last_run("restore-logical", database.name, "");
-        double seconds =
-            run ? std::chrono::duration<double>(run->ended.since(run->started)).count() : 0;
-        if (run && run->succeeded && run->bytes > 0 && seconds > 0.1) {
-            choice.bytes_per_second = static_cast<double>(run->bytes) / seconds;
-            choice.measured = true;
-        }
-    }
-    std::chrono::duration<double> predicted(static_cast<double>(data_bytes) /
-                                            choice.bytes_per_second);
-    choice.predicted = std::chrono::duration_cast<std::chrono::nanoseconds>(predicted);
-    choice.method = database.method;
-    if (choice.method == "auto") {
-        bool local = database.host.empty();  // a physical base is made beside the server
-        choice.method =
-            local && choice.predicted > config.recovery.rto / 3 ? "physical" : "logical";
-    }
-    return choice;
+std::string choose_method(const config::AppConfig& config, const config::DatabaseConfig& database,
+                          uint64_t data_bytes, catalog::Catalog* catalog) {
+    if (database.method != "auto") return database.method;
+    bool local = database.host.empty();  // a physical base is made beside the server
+    auto predicted = predict_restore(catalog, database.name, "logical", data_bytes, 0).total();
+    return local && predicted > config.recovery.rto / 3 ? "physical" : "logical";
 }
 
 bool DatabaseBackup::saved_everywhere() const {
@@ -278,12 +338,19 @@ DatabaseBackup back_up_database(const config::AppConfig& config,
         Time time = Clock::system().now();
         auto problem =
             wait_for_stream(*driver, database, places, state.position, waiting, options.stop);
-        if (!problem) return make_point(database, places, state.position, waiting, time, options);
-        why = problem->why;
-        if (problem->behind) log_warning("no point, but a base: {}", why);
+        if (!problem) {
+            auto reason = reason_for_base(*driver, config, database, places, waiting,
+                                          state.position, catalog);
+            if (!reason)
+                return make_point(database, places, state.position, waiting, time, options);
+            why = *reason;
+        } else {
+            why = problem->why;
+            if (problem->behind) log_warning("no point, but a base: {}", why);
+        }
     }
     std::string method = options.method;
-    if (method.empty()) method = choose_method(config, database, state.data_bytes, catalog).method;
+    if (method.empty()) method = choose_method(config, database, state.data_bytes, catalog);
     DatabaseBackup result = make_base(*driver, database, method, places, options);
     result.why = why;
     return result;

@@ -75,15 +75,8 @@ DatabaseBackup back_up_database(const config::AppConfig& config,
 std::string spool_folder(const config::AppConfig& config, const config::DatabaseConfig& database);
 
 // The method that a base takes: "logical" while a restore of that much data is predicted to take at
-// most a third of `rto`, at the rate of earlier restores or, before there was one, at a cautious
-// one.
-struct MethodChoice {
-    std::string method;
-    std::chrono::nanoseconds predicted{0};  // of a logical restore
-    double bytes_per_second = 0;
-    bool measured = false;
-};
-MethodChoice choose_method(const config::AppConfig& config, const config::DatabaseConfig& database,
-                           uint64_t data_bytes, catalog::Catalog* catalog);
+// most a third of `rto`.
+std::string choose_method(const config::AppConfig& config, const config::DatabaseConfig& database,
+                          uint64_t data_bytes, catalog::Catalog* catalog);
 
 }  // namespace sevenfold::protect

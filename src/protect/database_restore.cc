@@ -10,6 +10,8 @@
 #include "database/layout.h"
 #include "files/restore.h"
 #include "os/file.h"
+#include "protect/base_choice.h"
+#include "protect/restore_rate.h"
 #include "protect/second_spool.h"
 #include "protect/store_stream.h"
 #include "storage/open.h"
@@ -22,14 +24,6 @@ using database::BaseManifest;
 using database::Driver;
 using database::ServerLogin;
 using repository::Repository;
-
-// A base, and where it lies.
-struct Choice {
-    std::string place;
-    std::shared_ptr<Repository> repository;
-    StoredBase base;
-    std::vector<repository::Snapshot> logs;
-};
 
 bool is_before(Driver& driver, const StoredBase& base,
                const database::ReplayRequest::Until& until) {
@@ -54,37 +48,14 @@ bool holds_edited(Driver& driver, const StoredBase& base, const DatabaseRestoreO
     return false;
 }
 
-// The newest base that serves, over all places; of equal ones that of the first place.
-Choice choose_base(Driver& driver, const config::DatabaseConfig& database,
-                   const std::vector<JobPlace>& places, const DatabaseRestoreOptions& options) {
-    std::optional<Choice> best;
-    std::optional<Error> problem;
-    for (const JobPlace& place : places) {
-        if (!options.place.empty() && place.name != options.place) continue;
-        try {
-            if (place.error) throw *place.error;
-            std::vector<Error> damaged;
-            DatabaseSnapshots snapshots = list_database(*place.repository, database.name, &damaged);
-            for (StoredBase& base : read_bases(*place.repository, snapshots, &damaged)) {
-                bool named =
-                    options.base.empty() || base.snapshot.id.hex().starts_with(options.base);
-                if (!named || !is_before(driver, base, options.until) ||
-                    holds_edited(driver, base, options))
-                    continue;
-                if (best && best->base.manifest.consistent_at >= base.manifest.consistent_at)
-                    continue;
-                best = Choice{place.name, place.repository, std::move(base), snapshots.logs};
-            }
-            for (const Error& error : damaged)
-                log_warning("place {}: {}", place.name, error.message());
-        } catch (const Error& error) {
-            if (error.kind() == ErrorKind::interrupted) throw;
-            log_warning("place {}: {}", place.name, error.message());
-            problem = error;
-        }
-    }
-    if (best) return std::move(*best);
-    if (problem) throw *problem;
+BaseChoice choose(Driver& driver, const config::DatabaseConfig& database,
+                  const std::vector<JobPlace>& places, const DatabaseRestoreOptions& options) {
+    auto choice = choose_base(database.name, places, options.place, [&](const StoredBase& base) {
+        bool named = options.base.empty() || base.snapshot.id.hex().starts_with(options.base);
+        return named && is_before(driver, base, options.until) &&
+               !holds_edited(driver, base, options);
+    });
+    if (choice) return std::move(*choice);
     throw Error(ErrorKind::not_found,
                 fmt::format("no base of database {} from before that moment", database.name),
                 "`sevenfold snapshots` lists the bases there are.");
@@ -105,7 +76,7 @@ class Restorer {
           places_(places),
           options_(options),
           driver_(database::make_driver(database.driver, {.backup_tool = database.backup_tool})),
-          choice_(choose_base(*driver_, database, places, options)) {}
+          choice_(choose(*driver_, database, places, options)) {}
 
     DatabaseRestore run() {
         auto from = std::chrono::steady_clock::now();
@@ -170,18 +141,23 @@ class Restorer {
     std::unique_ptr<database::Instance> into_folder(const std::string& folder, bool leave) {
         check_empty_folder(folder);
         const bool ours = folder.starts_with(config_.app.state_dir + "/");
+        const Time started = Clock::system().now();
         if (result_.method == "physical") {
             step("copying the base's files");
-            copy_files(folder);
+            auto increments = copy_base_files(choice_, folder, options_.progress, options_.stop);
             step("preparing them");
-            driver_->prepare(folder, choice_.base.manifest, options_.memory, ours);
+            driver_->prepare(folder, increments, options_.memory, ours);
+            for (const std::string& increment : increments) std::filesystem::remove_all(increment);
         } else {
             step("making an empty server");
             driver_->install(folder, ours);
         }
         auto instance =
             driver_->start({.data_dir = folder, .memory = options_.memory, .run_dir = run_dir_});
-        if (result_.method == "logical") load(instance->login(), {}, {});
+        if (result_.method == "physical")
+            remember(restore_step::kPhysical, started, choice_.bytes());
+        else
+            load(instance->login(), {}, {});
         replay(instance->login());
         if (!leave) {
             if (folder == options_.data_dir) instance->stop();
@@ -191,17 +167,6 @@ class Restorer {
         result_.socket = left.socket;
         result_.process = left.process;
         return nullptr;
-    }
-
-    void copy_files(const std::string& folder) {
-        files::RestoreOptions restore;
-        restore.target = folder;
-        restore.tree =
-            repository::find_subtree(*choice_.repository, choice_.base.snapshot.tree, "data");
-        restore.progress = options_.progress;
-        restore.stop = options_.stop;
-        files::RestoreResult done = files::restore(*choice_.repository, restore);
-        if (!done.complete()) throw done.problems.at(0).error.with_context(done.problems[0].path);
     }
 
     void load(const ServerLogin& target, const std::map<std::string, std::string>& rename,
@@ -215,24 +180,12 @@ class Restorer {
                                       .stop = options_.stop};
         result_.loaded =
             driver_->load(target, *choice_.repository, choice_.base.snapshot.tree, request);
-        remember_rate(started);
+        if (tables.empty()) remember(restore_step::kLogical, started, choice_.bytes());
     }
 
-    // For the next choice of method.
-    void remember_rate(const Time& started) {
-        try {
-            catalog::Catalog catalog(config_.app.state_dir);
-            const auto& summary = choice_.base.snapshot.summary;
-            catalog.add_run({.job = "restore-logical",
-                             .source = database_.name,
-                             .place = "",
-                             .started = started,
-                             .ended = Clock::system().now(),
-                             .succeeded = true,
-                             .bytes = summary ? summary->total_bytes_processed : 0});
-        } catch (const Error& error) {
-            log_debug("the rate is not recorded: {}", error.message());
-        }
+    // For the next choice of method, and for the predicted time of the next restore.
+    void remember(const char* step, const Time& started, uint64_t bytes) {
+        remember_restore_rate(config_.app.state_dir, database_.name, step, started, bytes);
     }
 
     void replay(const ServerLogin& target) {
@@ -250,7 +203,9 @@ class Restorer {
                 progress->items_total = total;
                 progress->totals_known = true;
             };
+        Time started = Clock::system().now();
         result_.replay = driver_->replay(target, *logs_, request);
+        remember(restore_step::kReplay, started, result_.replay->bytes);
         result_.reached = result_.replay->reached;
     }
 
@@ -295,7 +250,7 @@ class Restorer {
     const std::vector<JobPlace>& places_;
     const DatabaseRestoreOptions& options_;
     std::unique_ptr<Driver> driver_;
-    Choice choice_;
+    BaseChoice choice_;
     std::unique_ptr<database::LogArchive> logs_;
     std::string run_dir_;
     DatabaseRestore result_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/parallel.h"
+#include "protect/base_choice.h"
 #include "protect/second_spool.h"
 
 namespace sevenfold::protect {
@@ -29,7 +30,8 @@ Found find_intervals(const database::Driver& driver, const std::vector<StoredBas
         if (!joined)
             out.push_back({base.consistent_at, base.consistent_at, base.position.gtid, "", 0, 0});
         RecoverableInterval& interval = out.back();
-        ++interval.bases;
+        // What is prepared is the same base once more.
+        if (!joined || base.position != bases[i - 1].manifest.position) ++interval.bases;
         interval.to = std::max(interval.to, base.consistent_at);
         interval.to_gtid = base.position.gtid;
         found.newest = base.position;
@@ -79,8 +81,14 @@ DatabaseCopy look_at(const config::AppConfig& config, const config::DatabaseConf
             copy.intervals = std::move(found.intervals);
             if (!bases.empty()) {
                 copy.method = bases.back().manifest.method;
-                if (const auto& summary = bases.back().snapshot.summary)
-                    copy.bytes = summary->total_bytes_processed;
+                for (const StoredBase* base :
+                     {static_cast<const StoredBase*>(&bases.back()),
+                      bases.back().manifest.from_lsn == 0 ? nullptr
+                                                          : find_whole(bases, bases.back())})
+                    if (base && base->snapshot.summary)
+                        copy.bytes += base->snapshot.summary->total_bytes_processed;
+                copy.log_bytes =
+                    driver->log_bytes(*logs, bases.back().manifest.position, found.newest);
                 copy.newest = copy.intervals.back().to;
                 copy.newest_gtid = copy.intervals.back().to_gtid;
                 copy.newest_kind = found.kind;
@@ -107,7 +115,12 @@ std::vector<DatabaseStatus> get_database_status(const config::AppConfig& config,
             auto number = static_cast<size_t>(&place - config.places.data());
             status.copies[i] = look_at(config, database, place, places[number], now);
         });
-        for (DatabaseCopy& copy : status.copies) copy.note_run(catalog, database.name);
+        for (DatabaseCopy& copy : status.copies) {
+            copy.note_run(catalog, database.name);
+            if (copy.newest)
+                copy.restore = predict_restore(catalog, database.name, copy.method, copy.bytes,
+                                               copy.log_bytes);
+        }
         status.good_domains = domains_of_good(status.copies);
         status.holds = status.good_domains.size() >= 2;
         out.push_back(std::move(status));

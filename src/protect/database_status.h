@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "protect/database.h"
+#include "protect/restore_rate.h"
 #include "protect/status.h"
 
 namespace sevenfold::protect {
@@ -24,6 +25,8 @@ struct DatabaseCopy : Copy {
     std::string newest_gtid, newest_kind, method;  // kind: "base", "point", "log"
     std::vector<RecoverableInterval> intervals;    // oldest first
     uint64_t bytes = 0;                            // of the newest base
+    uint64_t log_bytes = 0;                        // from it to the newest point
+    std::optional<RestorePrediction> restore;      // to the newest moment, from this copy
 };
 
 struct DatabaseStatus {

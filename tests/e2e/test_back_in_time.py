@@ -42,6 +42,29 @@ class BackInTimeTest(program.Case):
         server = mariadb.Mariadb(self, name + "-server", "--skip-log-bin", data_dir=folder)
         return server, line
 
+    def kinds(self):
+        return {line["kind"] for line in self.app("--json", "backup", "main").json()}
+
+    def test_a_new_base_before_replaying_takes_too_long_or_is_uncertain(self):
+        self.start_stream()
+        self.assertEqual(self.kinds(), {"base"})
+        self.server.sql("CREATE TABLE shop.more (id INT PRIMARY KEY, text TEXT)")
+        self.assertEqual(self.kinds(), {"point"})
+        self.server.sql("ALTER TABLE shop.item ADD COLUMN note TEXT")
+        lines = self.app("--json", "backup", "main").json()
+        self.assertEqual({line["kind"] for line in lines}, {"base"})
+        self.assertIn("changed a table's form: ALTER TABLE shop.item", lines[0]["reason"])
+        self.assertEqual(self.kinds(), {"point"})
+        # Three megabytes of log take longer than two seconds by the cautious rate.
+        with open(self.app.config, "a", encoding="utf-8") as config:
+            config.write('\n[recovery]\nrto = "2s"\n')
+        self.assertEqual(self.kinds(), {"point"})
+        self.server.sql("USE shop; INSERT INTO more SELECT seq, REPEAT(MD5(seq), 90) FROM seq_1_to_1000")
+        self.assertSays(self.app("status", code=20), "a restore is predicted to take")
+        lines = self.app("--json", "backup", "main").json()
+        self.assertEqual({line["kind"] for line in lines}, {"base"})
+        self.assertIn("a restore would take", lines[0]["reason"])
+
     def test_a_bad_delete(self):
         stream = self.start_stream()
         self.assertEqual({line["kind"] for line in

@@ -44,15 +44,86 @@ class DatabaseTest(program.Case):
     def test_a_physical_base_becomes_a_data_folder(self):
         self.server.sql("GRANT RELOAD, PROCESS, BINLOG MONITOR, LOCK TABLES ON *.* TO "
                         "backup@localhost")
-        for line in self.app("--json", "backup", "main", "--method", "physical").json():
-            self.assertEqual((line["kind"], line["method"], line["saved"]),
-                             ("base", "physical", True))
-            self.assertEqual(line["gtid"], self.server.gtid())
+        self.back_up_physically()
         self.app("--json", "db", "restore", "--data-dir", self.path("new"), "--place", "far")
         restored = mariadb.Mariadb(self, "restored", data_dir=self.path("new"))
         self.assertEqual(restored.checksums("shop"), self.server.checksums("shop"))
         again = self.app("db", "restore", "--data-dir", self.path("new"), code=1)
         self.assertFailsWell(again, 1, "is not empty")
+
+    def back_up_physically(self, code=0):
+        lines = self.app("--json", "backup", "main", "--method", "physical", code=code).json()
+        for line in lines:
+            if line["message_type"] == "summary":
+                self.assertEqual((line["kind"], line["method"], line["saved"]),
+                                 ("base", "physical", True))
+                self.assertEqual(line["gtid"], self.server.gtid())
+        return lines
+
+    def give_physical_rights(self):
+        self.server.sql("GRANT RELOAD, PROCESS, BINLOG MONITOR, LOCK TABLES ON *.* TO "
+                        "backup@localhost")
+
+    def test_a_physical_base_is_prepared_before_it_is_needed(self):
+        self.give_physical_rights()
+        lines = self.back_up_physically()
+        prepared = [line for line in lines if line["message_type"] == "prepared"]
+        self.assertEqual([line["was_ready"] for line in prepared], [False])
+        tags = [snapshot["tags"] for snapshot in self.app.snapshots("near")]
+        self.assertEqual(["prepared" in t for t in tags], [False, True])
+        self.assertSays(self.app("db", "prepare"), "is prepared already")
+        self.assertFalse(os.path.exists(self.path("app", "state", "restore")) and
+                         os.listdir(self.path("app", "state", "restore")), "nothing is left")
+        # A restore takes the prepared one, and gives it to a server as it is.
+        line = self.app("--json", "db", "restore", "--data-dir", self.path("new")).json()[-1]
+        newest = self.app.snapshots("near")[-1]
+        self.assertIn("prepared", newest["tags"])
+        self.assertEqual(line["base"], newest["id"])
+        restored = mariadb.Mariadb(self, "restored", data_dir=self.path("new"))
+        self.assertEqual(restored.checksums("shop"), self.server.checksums("shop"))
+
+    def test_a_physical_base_that_no_server_can_use_is_found_before_it_is_needed(self):
+        self.give_physical_rights()
+        self.app.edit('user = "backup"', 'user = "backup"\nprepare = false')
+        self.back_up_physically()
+        # What a prepared copy of it would be made with lies about the redo log.
+        tool = self.path("tool")
+        self.write(tool, "#!/bin/sh\ncase \"$*\" in *--prepare*) echo broken >&2; exit 1;; esac\n"
+                         "exec mariadb-backup \"$@\"\n")
+        os.chmod(tool, 0o755)
+        self.app.edit('prepare = false', f'backup_tool = "{tool}"')
+        self.assertFailsWell(self.app("db", "prepare", code=1), 1, "prepare failed")
+        failed = self.app("backup", "main", "--method", "physical", code=1)
+        self.assertFailsWell(failed, 1, "the base is stored, but preparing it failed")
+        self.assertFalse([s for s in self.app.snapshots("near") if "prepared" in s["tags"]])
+
+    def test_only_changed_pages_after_a_whole_physical_base(self):
+        self.give_physical_rights()
+        self.app.edit('user = "backup"', 'user = "backup"\nprepare = false\nincremental = true')
+        whole = self.back_up_physically()
+        self.server.sql("UPDATE shop.item SET price = price + 1 WHERE id < 50; "
+                        "INSERT INTO shop.customer (name) VALUES ('later')")
+        self.back_up_physically()
+        files = [snapshot["size"] for snapshot in self.app.snapshots("far")]
+        self.assertEqual(len(files), 2)
+        self.assertLess(files[1], files[0] / 4)
+        self.assertTrue(whole)
+        for name, more in ("raw", []), ("prepared", ["prepare"]):
+            if more:
+                self.app("db", *more)
+            self.app("db", "restore", "--data-dir", self.path(name), "--place", "far")
+            self.assertFalse(os.path.exists(self.path(name + ".increment")))
+            restored = mariadb.Mariadb(self, name + "-server", data_dir=self.path(name))
+            self.assertEqual(restored.checksums("shop"), self.server.checksums("shop"))
+            restored.stop()
+        # Another data folder has other pages, whatever their numbers say.
+        copy = mariadb.Mariadb(self, "copy", data_dir=self.path("prepared"))
+        self.app.edit(f'socket = "{self.server.socket}"', f'socket = "{copy.socket}"')
+        self.server, old = copy, self.server
+        self.back_up_physically()
+        newest = self.app.snapshots("far")[-1]
+        self.assertGreater(newest["size"], files[0] / 2)
+        self.assertEqual(copy.checksums("shop"), old.checksums("shop"))
 
     def test_a_narrow_account_is_asked_for(self):
         self.app.edit('user = "backup"', 'user = "root"')

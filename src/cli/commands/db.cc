@@ -14,6 +14,7 @@ void add_db(CommandTree& tree) {
     add_db_undo(group);
     add_db_diff(group);
     add_db_export(group);
+    add_db_prepare(group);
     add_db_grants(group);
 }
 

@@ -52,6 +52,7 @@ void print(Terminal& terminal, const Found& found, Table& table) {
                       .set("tree", snapshot.tree.hex())
                       .set("hostname", snapshot.hostname)
                       .set("paths", JsonArray::of(snapshot.paths))
+                      .set("size", snapshot.summary ? snapshot.summary->total_bytes_processed : 0)
                       .set("tags", JsonArray::of(snapshot.tags)));
 }
 

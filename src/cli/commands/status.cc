@@ -156,6 +156,11 @@ void add_json(Terminal& terminal, const protect::DatabaseStatus& database) {
                 .set("gtid", copy.newest_gtid)
                 .set("kind", copy.newest_kind)
                 .set("method", copy.method);
+        if (copy.restore)
+            object
+                .set("predicted_restore",
+                     std::chrono::duration<double>(copy.restore->total()).count())
+                .set("predicted_by_measured_rates", copy.restore->measured);
         JsonArray intervals;
         for (const protect::RecoverableInterval& interval : copy.intervals)
             intervals.add(JsonObject()
@@ -179,6 +184,21 @@ void add_json(Terminal& terminal, const protect::DatabaseStatus& database) {
                       .set("copies", copies));
 }
 
+// The best of its good copies counts.
+void explain_restore(Terminal& terminal, const protect::DatabaseStatus& database,
+                     std::chrono::nanoseconds rto) {
+    const protect::DatabaseCopy* best = nullptr;
+    for (const protect::DatabaseCopy& copy : database.copies)
+        if (copy.restore && (!best || copy.restore->total() < best->restore->total())) best = &copy;
+    if (!best) return;
+    bool fits = best->restore->total() <= rto;
+    terminal.print(fmt::format(
+        "{}: a restore is predicted to take {}{}{}", printable(database.name),
+        terminal.styled(fits ? Style::green : Style::red, format_duration(best->restore->total())),
+        fits ? "" : fmt::format(", more than rto ({})", format_duration(rto)),
+        best->restore->measured ? "" : ", by cautious rates: none was measured on this host yet"));
+}
+
 void explain(Terminal& terminal, const protect::DatabaseStatus& database) {
     for (const protect::DatabaseCopy& copy : database.copies) {
         std::string what = printable(database.name) + " at " + printable(copy.place) + ": ";
@@ -193,11 +213,13 @@ void explain(Terminal& terminal, const protect::DatabaseStatus& database) {
 }
 
 // Rule 2; true when it holds.
-bool conclude(Terminal& terminal, const std::vector<protect::DatabaseStatus>& databases) {
+bool conclude(Terminal& terminal, const std::vector<protect::DatabaseStatus>& databases,
+              std::chrono::nanoseconds rto) {
     if (databases.empty()) return true;
     bool holds = true;
     for (const protect::DatabaseStatus& database : databases) {
         explain(terminal, database);
+        explain_restore(terminal, database, rto);
         holds = holds && database.holds;
         explain_domains(terminal, database.name, database.good_domains);
     }
@@ -244,7 +266,7 @@ int status(Context& context) {
     context.terminal().print("");
     if (!config.files.empty()) conclude(context.terminal(), found);
     bool rule1 = config.files.empty() || found.rule1_holds;
-    bool rule2 = conclude(context.terminal(), databases);
+    bool rule2 = conclude(context.terminal(), databases, config.recovery.rto);
     return rule1 && rule2 ? 0 : exit_code(ErrorKind::rule);
 }
 

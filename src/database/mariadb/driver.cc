@@ -8,9 +8,12 @@
 #include "database/mariadb/binlog/gtid.h"
 #include "database/mariadb/coverage.h"
 #include "database/mariadb/dump/dump.h"
+#include "database/mariadb/dump/inventory.h"
 #include "database/mariadb/grants.h"
 #include "database/mariadb/load/load.h"
+#include "database/mariadb/log_weight.h"
 #include "database/mariadb/physical/backup.h"
+#include "database/mariadb/physical/check_tables.h"
 #include "database/mariadb/physical/prepare.h"
 #include "database/mariadb/replay/replay.h"
 #include "database/mariadb/server/detached.h"
@@ -115,6 +118,17 @@ class MariadbDriver : public Driver {
         return mariadb::missing_between(archive, from, to);
     }
 
+    uint64_t log_bytes(const LogArchive& archive, const database::Position& from,
+                       const database::Position& to) const override {
+        return mariadb::log_bytes(archive, from, to);
+    }
+
+    std::optional<std::string> replay_risk(const LogArchive& archive,
+                                           const database::Position& from,
+                                           const database::Position& to) const override {
+        return mariadb::replay_risk(archive, from, to);
+    }
+
     std::optional<LogEnd> log_end(const LogArchive& archive, const database::Position& from,
                                   uint64_t limit) const override {
         return mariadb::log_end(archive, from, limit);
@@ -175,14 +189,31 @@ class MariadbDriver : public Driver {
         install_data_dir({.data_dir = data_dir, .user = owner(as_us)});
     }
 
-    void prepare(const std::string& data_dir, const BaseManifest&, uint64_t memory,
-                 bool as_us) override {
+    void prepare(const std::string& data_dir, const std::vector<std::string>& increments,
+                 uint64_t memory, bool as_us) override {
         PrepareReport report = mariadb::prepare({.data_dir = data_dir,
+                                                 .incremental_dirs = increments,
                                                  .tool = options_.backup_tool,
                                                  .memory = memory,
                                                  .user = owner(as_us)});
         for (const std::string& table : report.moved_tables)
             log_warning("table {} lay in a folder of its own; it is in the data folder now", table);
+    }
+
+    ObjectCounts inspect(const ServerLogin& server, std::stop_token stop) override {
+        sql::MariadbConnection connection(connection_options(server));
+        check_tables(connection, stop);
+        return count_all(connection);
+    }
+
+    ObjectCounts count_objects() override {
+        sql::MariadbConnection connection(connection_options(options_.login));
+        return count_all(connection);
+    }
+
+    void store_prepared(const std::string& data_dir, const BaseManifest& base,
+                        repository::TreeWriter& tree, Progress* progress) override {
+        mariadb::store_prepared(data_dir, base, PhysicalOptions().chunk_size, tree, progress);
     }
 
     std::unique_ptr<Instance> start(const StartOptions& options) override {
@@ -277,6 +308,13 @@ class MariadbDriver : public Driver {
         throw Error(ErrorKind::not_found, fmt::format("there is no table {}", table));
     }
 
+    static ObjectCounts count_all(sql::MariadbConnection& connection) {
+        std::vector<std::string> databases;
+        for (const sql::Row& row : connection.query("SHOW DATABASES"))
+            if (Selection{}.has_database(*row[0])) databases.push_back(*row[0]);
+        return mariadb::count_objects(connection, {}, databases, false);
+    }
+
     BaseOutcome make_physical_base(const BaseRequest& request, repository::TreeWriter& tree) {
         if (!options_.physical_login.host.empty())
             throw Error(ErrorKind::unsupported,
@@ -285,6 +323,7 @@ class MariadbDriver : public Driver {
         PhysicalOptions physical;
         physical.login = connection_options(options_.physical_login);
         if (options_.backup_tool != "mariadb-backup") physical.tool = options_.backup_tool;
+        physical.since = request.since;
         physical.progress = request.progress;
         physical.stop = request.stop;
         PhysicalResult made = back_up_physical(physical, tree);

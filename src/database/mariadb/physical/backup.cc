@@ -1,11 +1,15 @@
 #include "database/mariadb/physical/backup.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 
 #include "core/log.h"
 #include "database/mariadb/physical/internal/checkpoints.h"
@@ -54,7 +58,7 @@ void add_login(std::vector<std::string>& argv, const sql::MariadbOptions& login)
 }
 
 os::ChildOptions command(const PhysicalOptions& options, const std::string& program,
-                         const std::string& data_dir) {
+                         const std::string& data_dir, uint64_t since_lsn) {
     // Without the machine's option files: what they say may be meant for another server.
     os::ChildOptions child{
         .argv = {program, "--no-defaults", "--backup", "--stream=mbstream", "--datadir=" + data_dir,
@@ -64,8 +68,7 @@ os::ChildOptions command(const PhysicalOptions& options, const std::string& prog
         .own_group = true,
         .die_with_parent = true};
     add_login(child.argv, options.login);
-    if (options.incremental_lsn != 0)
-        child.argv.push_back(fmt::format("--incremental-lsn={}", options.incremental_lsn));
+    if (since_lsn != 0) child.argv.push_back(fmt::format("--incremental-lsn={}", since_lsn));
     for (const std::string& argument : options.tool_arguments) child.argv.push_back(argument);
     // Set even when empty, so that none of ours is used by accident.
     child.environment.emplace_back("MYSQL_PWD", options.login.password.reveal());
@@ -88,6 +91,35 @@ std::string reachable_data_dir(MariadbConnection& connection) {
                 "Run as the server's system user (mysql) or as root, or use method = "
                 "\"logical\".");
     return folder;
+}
+
+// Of the system tablespace's file: a data folder made anew, by whatever means, has another one.
+// Empty when it lies elsewhere.
+std::string identity_of(const std::string& data_dir) {
+    struct statx info {};
+    if (::statx(AT_FDCWD, (data_dir + "/ibdata1").c_str(), 0, STATX_INO | STATX_BTIME, &info) !=
+            0 ||
+        (info.stx_mask & STATX_BTIME) == 0)
+        return {};
+    std::string machine;
+    try {
+        machine = as_text(os::read_file("/etc/machine-id", 4096));
+        while (machine.ends_with('\n')) machine.pop_back();
+    } catch (const Error&) {
+        machine = "?";  // the other numbers tell folders of one machine apart
+    }
+    return fmt::format("{}:{}:{}:{}:{}.{:09}", machine, info.stx_dev_major, info.stx_dev_minor,
+                       info.stx_ino, info.stx_btime.tv_sec, info.stx_btime.tv_nsec);
+}
+
+// 0: none of them is of this folder, as it is and not prepared.
+uint64_t newest_lsn(const std::vector<BaseManifest>& bases, const BaseManifest& now) {
+    uint64_t newest = 0;
+    for (const BaseManifest& base : bases)
+        if (base.method == "physical" && !base.prepared && !base.data_folder.empty() &&
+            base.data_folder == now.data_folder)
+            newest = std::max(newest, base.to_lsn);
+    return newest;
 }
 
 // "file<TAB>offset<TAB>gtid"; the GTID list may be empty.
@@ -129,6 +161,16 @@ Position parse_position(const std::string& text) {
 }
 
 std::string readme(const BaseManifest& base) {
+    if (base.prepared)
+        return fmt::format(
+            "The data folder of a MariaDB server ({}), from a physical base, prepared, started "
+            "once "
+            "and stopped.\n\n"
+            "Restore the folder data/ into an empty folder D, chown -R mysql: D, and start "
+            "mariadbd "
+            "of the same\nseries with --datadir=D.\n\n"
+            "base.json says what it is. Replay of the binlog starts at its position.\n",
+            base.server_version);
     return fmt::format(
         "A physical base of a MariaDB server ({}), made by mariadb-backup {}.\n\n"
         "Restore with plain tools of the same series:\n\n"
@@ -164,9 +206,11 @@ class Backup {
             describe(connection, tool);
             data_dir = reachable_data_dir(connection);
         }
+        base.data_folder = identity_of(data_dir);
+        since_lsn_ = newest_lsn(options_.since, base);
         base.started = Clock::system().now();
         uint64_t files = tree_.file_count(), bytes = tree_.byte_count();
-        copy(command(options_, tool.program, data_dir));
+        copy(command(options_, tool.program, data_dir, since_lsn_));
         result_.files = tree_.file_count() - files;
         result_.bytes = tree_.byte_count() - bytes;
         read_infos();
@@ -230,12 +274,12 @@ class Backup {
         if (checkpoints == nullptr)
             throw Error(ErrorKind::corrupt, "mariadb-backup: its stream has no checkpoints");
         internal::Checkpoints state = internal::parse_checkpoints(*checkpoints);
-        std::string expected = options_.incremental_lsn == 0 ? "full-backuped" : "incremental";
+        std::string expected = since_lsn_ == 0 ? "full-backuped" : "incremental";
         if (state.type != expected)
             throw Error(ErrorKind::corrupt,
                         fmt::format("mariadb-backup: made a backup of type {}, not {}",
                                     printable(state.type), expected));
-        if (state.from_lsn != options_.incremental_lsn)
+        if (state.from_lsn != since_lsn_)
             throw Error(ErrorKind::corrupt, "mariadb-backup: started from another LSN than asked");
         base.from_lsn = state.from_lsn;
         base.to_lsn = state.to_lsn;
@@ -261,6 +305,7 @@ class Backup {
 
     const PhysicalOptions& options_;
     repository::TreeWriter& tree_;
+    uint64_t since_lsn_ = 0;
     TreeSink sink_;
     PhysicalResult result_;
 };
@@ -296,6 +341,32 @@ BackupTool find_backup_tool(const std::string& wanted) {
     }
     throw Error(ErrorKind::not_found, fmt::format("there is no program {}", names[0]),
                 "Install Debian's package mariadb-backup, or use method = \"logical\".");
+}
+
+void store_prepared(const std::string& data_dir, BaseManifest base, size_t chunk_size,
+                    repository::TreeWriter& tree, Progress* progress) {
+    namespace fs = std::filesystem;
+    std::vector<std::string> files;
+    for (const auto& entry : fs::recursive_directory_iterator(data_dir))
+        if (entry.is_regular_file() && !entry.is_symlink())
+            files.push_back(fs::relative(entry.path(), data_dir).string());
+    std::ranges::sort(files);
+    Bytes buffer(kReadSize);
+    for (const std::string& name : files) {
+        if (name == "ibtmp1") continue;  // made anew at every start
+        os::UniqueFd fd = os::open_file(data_dir + "/" + name, O_RDONLY | O_NOFOLLOW);
+        auto file = tree.create(std::string(kPrefix) + name,
+                                {.fixed_chunk = has_pages(name) ? chunk_size : 0});
+        while (size_t n = os::read_some(fd.get(), buffer, name)) {
+            file->write(ByteView(buffer).first(n));
+            if (progress) progress->bytes_done += n;
+        }
+        file->finish();
+    }
+    base.from_lsn = 0;
+    base.prepared = true;
+    tree.add("README", as_bytes(readme(base)), {});
+    tree.add("base.json", as_bytes(encode_base(base)), {});
 }
 
 PhysicalResult back_up_physical(const PhysicalOptions& options, repository::TreeWriter& tree) {

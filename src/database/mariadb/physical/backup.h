@@ -28,9 +28,9 @@ struct PhysicalOptions {
     // the index of 64 KiB.
     size_t chunk_size = 64 << 10;
     unsigned parallel = 2;  // files that the tool reads at a time
-    // Only pages changed since this LSN, the `to_lsn` of an earlier base: the files are .delta and
-    // .meta, and prepare() needs that base and all between. 0: everything.
-    uint64_t incremental_lsn = 0;
+    // Only pages changed since the newest of these bases of the same data folder: the files are
+    // .delta and .meta, and prepare() needs that base, too. None is of that folder: everything.
+    std::vector<BaseManifest> since;
     // For the redo log written meanwhile, which the tool sends last, and Aria's logs. Empty:
     // $TMPDIR, else /tmp.
     std::string temporary_folder;
@@ -52,6 +52,12 @@ struct PhysicalResult {
 // incomplete stream, timeout when tables changed so that the tool lost some (try again),
 // interrupted; else io with the end of what the tool said.
 PhysicalResult back_up_physical(const PhysicalOptions& options, repository::TreeWriter& tree);
+
+// Writes the data folder of a server that has been stopped into the tree, as back_up_physical does
+// with a running one's; `base` is what it was made from. Throws Error{io} when it changes
+// meanwhile.
+void store_prepared(const std::string& data_dir, BaseManifest base, size_t chunk_size,
+                    repository::TreeWriter& tree, Progress* progress);
 
 // The first of the usual names that runs, and its version ("10.11.19-MariaDB"). Throws not_found.
 struct BackupTool {

@@ -258,14 +258,14 @@ TEST(PhysicalBackupTest, AnIncrementalIsMergedIntoItsBase) {
     source.stop();
     source.start();
     connection = source.connect();
-    PhysicalOptions incremental{.login = source.login(), .incremental_lsn = full.base.to_lsn};
+    PhysicalOptions incremental{.login = source.login(), .since = {full.base}};
     Id second_tree = store(repo, incremental, &second);
     EXPECT_EQ(second.base.from_lsn, full.base.to_lsn);
     EXPECT_GT(second.base.to_lsn, full.base.to_lsn);
     EXPECT_LT(second.bytes, full.bytes);
     connection->execute("DROP TABLE nasty.later");
     connection->execute("CREATE TABLE nasty.last AS SELECT seq FROM nasty.seq_1_to_300");
-    incremental.incremental_lsn = second.base.to_lsn;
+    incremental.since = {full.base, second.base};
     Id third_tree = store(repo, incremental, &third);
 
     std::string data = restore(repo, full_tree, folder / "full");

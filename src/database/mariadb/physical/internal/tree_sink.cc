@@ -23,16 +23,6 @@ std::string info_name(const std::string& path) {
     return {};
 }
 
-// Files of pages, which change in the middle. The redo log and text are cut by content.
-bool has_pages(const std::string& path) {
-    size_t slash = path.rfind('/'), dot = path.rfind('.');
-    std::string_view name = std::string_view(path).substr(slash == path.npos ? 0 : slash + 1);
-    if (name.starts_with("ibdata") || name.starts_with("undo")) return true;
-    std::string_view extension = dot == path.npos ? "" : std::string_view(path).substr(dot);
-    constexpr std::array kPages = {".ibd", ".new", ".MAD", ".MAI", ".MYD", ".MYI"};
-    return std::ranges::any_of(kPages, [&](auto known) { return extension == known; });
-}
-
 // The byte of a .frm that numbers the engine, and the files of those engines that have the same
 // ones for every table.
 constexpr size_t kEngineAt = 3;
@@ -50,6 +40,15 @@ bool is_table_file(const std::string& path) {
 }
 
 }  // namespace
+
+bool has_pages(const std::string& path) {
+    size_t slash = path.rfind('/'), dot = path.rfind('.');
+    std::string_view name = std::string_view(path).substr(slash == path.npos ? 0 : slash + 1);
+    if (name.starts_with("ibdata") || name.starts_with("undo")) return true;
+    std::string_view extension = dot == path.npos ? "" : std::string_view(path).substr(dot);
+    constexpr std::array kPages = {".ibd", ".new", ".MAD", ".MAI", ".MYD", ".MYI"};
+    return std::ranges::any_of(kPages, [&](auto known) { return extension == known; });
+}
 
 // Where a file under way goes: straight into the tree, or, when the tool may go back in it, into a
 // nameless file first.

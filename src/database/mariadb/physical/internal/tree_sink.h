@@ -15,6 +15,9 @@
 
 namespace sevenfold::database::mariadb {
 
+// Files of pages, which change in the middle. The redo log and text are cut by content.
+bool has_pages(const std::string& path);
+
 class TreeSink : public MbstreamHandler {
   public:
     struct Options {

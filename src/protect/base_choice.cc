@@ -1,0 +1,100 @@
+#include "protect/base_choice.h"
+
+#include <tuple>
+
+#include "core/log.h"
+#include "files/restore.h"
+
+namespace sevenfold::protect {
+namespace {
+
+uint64_t size_of(const StoredBase& base) {
+    return base.snapshot.summary ? base.snapshot.summary->total_bytes_processed : 0;
+}
+
+// Prepared bases are better than equally new ones.
+auto rank(const StoredBase& base) {
+    return std::tuple(base.manifest.consistent_at, base.manifest.prepared);
+}
+
+void copy_files(const repository::Repository& repository, const StoredBase& base,
+                const std::string& folder, Progress* progress, std::stop_token stop) {
+    files::RestoreOptions restore;
+    restore.target = folder;
+    restore.tree = repository::find_subtree(repository, base.snapshot.tree, "data");
+    restore.progress = progress;
+    restore.stop = stop;
+    files::RestoreResult done = files::restore(repository, restore);
+    if (!done.complete()) throw done.problems.at(0).error.with_context(done.problems[0].path);
+}
+
+}  // namespace
+
+uint64_t BaseChoice::bytes() const { return size_of(base) + (whole ? size_of(*whole) : 0); }
+
+const StoredBase* find_whole(const std::vector<StoredBase>& bases, const StoredBase& base) {
+    for (const StoredBase& other : bases) {
+        const database::BaseManifest &a = other.manifest, &b = base.manifest;
+        if (a.method == b.method && a.from_lsn == 0 && !a.prepared && a.to_lsn == b.from_lsn &&
+            a.data_folder == b.data_folder)
+            return &other;
+    }
+    return nullptr;
+}
+
+std::optional<BaseChoice> choose_base(const std::string& database,
+                                      const std::vector<JobPlace>& places, const std::string& place,
+                                      const std::function<bool(const StoredBase&)>& serves) {
+    std::optional<BaseChoice> best;
+    std::optional<Error> problem;
+    for (const JobPlace& candidate : places) {
+        if (!place.empty() && candidate.name != place) continue;
+        try {
+            if (candidate.error) throw *candidate.error;
+            std::vector<Error> damaged;
+            DatabaseSnapshots snapshots = list_database(*candidate.repository, database, &damaged);
+            auto bases = read_bases(*candidate.repository, snapshots, &damaged);
+            for (const StoredBase& base : bases) {
+                if (!serves(base) || (best && rank(best->base) >= rank(base))) continue;
+                std::optional<StoredBase> whole;
+                if (base.manifest.from_lsn != 0) {
+                    const StoredBase* found = find_whole(bases, base);
+                    if (!found) {
+                        log_warning(
+                            "place {}: base {} has only what changed, and the whole one is "
+                            "missing",
+                            candidate.name, base.snapshot.id.short_hex());
+                        continue;
+                    }
+                    whole = *found;
+                }
+                best =
+                    BaseChoice{candidate.name, candidate.repository, base, whole, snapshots.logs};
+            }
+            for (const Error& error : damaged)
+                log_warning("place {}: {}", candidate.name, error.message());
+        } catch (const Error& error) {
+            if (error.kind() == ErrorKind::interrupted) throw;
+            log_warning("place {}: {}", candidate.name, error.message());
+            problem = error;
+        }
+    }
+    if (!best && problem) throw *problem;
+    return best;
+}
+
+std::vector<std::string> copy_base_files(const BaseChoice& choice, const std::string& folder,
+                                         Progress* progress, std::stop_token stop) {
+    std::vector<std::string> increments;
+    copy_files(*choice.repository, choice.whole ? *choice.whole : choice.base, folder, progress,
+               stop);
+    if (choice.whole) {
+        increments.push_back(folder + ".increment");
+        if (!files::target_is_empty_or_absent(increments[0]))
+            throw Error(ErrorKind::refused, increments[0] + " is in the way");
+        copy_files(*choice.repository, choice.base, increments[0], progress, stop);
+    }
+    return increments;
+}
+
+}  // namespace sevenfold::protect
