@@ -106,7 +106,7 @@ class DatabaseTest(program.Case):
         self.back_up_physically()
         files = [snapshot["size"] for snapshot in self.app.snapshots("far")]
         self.assertEqual(len(files), 2)
-        self.assertLess(files[1], files[0] / 4)
+        self.assertLess(files[1], files[0] / 2)
         self.assertTrue(whole)
         for name, more in ("raw", []), ("prepared", ["prepare"]):
             if more:
