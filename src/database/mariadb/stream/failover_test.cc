@@ -127,7 +127,7 @@ TEST_F(Failover, APromotedReplicaIsFollowedByGtid) {
     EXPECT_EQ(missing_between(*archive, base, place), std::nullopt);
     auto end = log_end(*archive, base, UINT64_MAX);
     ASSERT_TRUE(end);
-    EXPECT_EQ(end->gtid, position(second));
+    EXPECT_EQ(end->position.gtid, position(second));
     // A position of the first server that the archive does not have is not mistaken for one of the
     // second.
     place.server = 1;
