@@ -138,7 +138,11 @@ struct StreamRequest {
     bool canary = false;
     bool allow_privileged = false;      // else such an account is Error{refused} when it connects
     std::optional<SecondSpool> second;  // a commit is acknowledged when it has it, too
-    std::string first_file;  // where the first start begins; empty: the server's newest file
+    // With an empty spool: where what all places have of the log ends. The stream goes on there, or
+    // it is a gap.
+    std::optional<Position> continue_after;
+    std::vector<std::string> incarnations;  // of that log: new ones are named to come after them
+    std::string first_file;                 // else where it begins; empty: the server's newest file
 };
 
 struct StreamStatus {
@@ -207,8 +211,8 @@ struct StreamFinding {
 
 // Up to where a log goes.
 struct LogEnd {
-    std::string gtid;  // everything up to its last transaction
-    Time time;         // when that began, whole seconds
+    Position position;  // after its last transaction
+    Time time;          // when that began, whole seconds
 };
 
 class Driver {

@@ -54,7 +54,7 @@ void prolong(const database::Driver& driver, const database::LogArchive& logs, F
     auto end = driver.log_end(logs, found.newest, kMostRead);
     if (!end) return;
     RecoverableInterval& interval = found.intervals.back();
-    interval.to_gtid = end->gtid;
+    interval.to_gtid = end->position.gtid;
     if (end->time < interval.to) return;
     interval.to = end->time;
     found.kind = "log";

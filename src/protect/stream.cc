@@ -17,6 +17,7 @@ namespace {
 constexpr auto kKeepInSpool = std::chrono::hours(24);  // for restores from nearby
 
 constexpr auto kTrimSecondEvery = std::chrono::minutes(10);
+constexpr uint64_t kMostRead = 1 << 30;          // of a place's log, to find its end
 constexpr auto kSlow = std::chrono::minutes(5);  // a seal that takes longer is told of
 
 using Sealed = database::LogReceiver::Sealed;
@@ -144,6 +145,33 @@ std::vector<JobPlace> open_needed(const config::AppConfig& config,
     return places;
 }
 
+// Where a stream begins whose spool is empty: where what the places have of its log ends, that of
+// the place with the least; else where the newest base ends.
+void find_begin(const config::AppConfig& config, const config::DatabaseConfig& database,
+                const std::vector<JobPlace>& places, database::StreamRequest& request) {
+    auto driver = database::make_driver(database.driver, {});
+    for (const JobPlace& place : places) {
+        if (place.error) continue;
+        DatabaseSnapshots snapshots = list_database(*place.repository, database.name);
+        auto bases = read_bases(*place.repository, snapshots);
+        std::vector<std::unique_ptr<database::LogArchive>> archives;
+        archives.push_back(database::open_log_snapshots(*place.repository, snapshots.logs));
+        if (!bases.empty() && !archives[0]->segments().empty()) {
+            const database::Position& base = bases.back().manifest.position;
+            auto end = driver->log_end(*archives[0], base, kMostRead);
+            database::Position position = end ? end->position : base;
+            auto& least = request.continue_after;
+            if (!position.gtid.empty() && (!least || driver->reaches(least->gtid, position.gtid)))
+                least = position;
+        }
+        if (!bases.empty() && request.first_file.empty())
+            request.first_file = bases.back().manifest.position.file;
+        auto log = join_with_second_spool(config, database, {place}, std::move(archives));
+        for (const database::LogSegment& segment : log->segments())
+            request.incarnations.push_back(segment.incarnation);
+    }
+}
+
 database::StreamRequest make_request(const config::AppConfig& config,
                                      const config::DatabaseConfig& database,
                                      const std::vector<JobPlace>& places,
@@ -162,11 +190,8 @@ database::StreamRequest make_request(const config::AppConfig& config,
         throw error.with_hint(
             "Its key encrypts the second copy: it must be reachable when the stream starts.");
     }
-    for (const JobPlace& place : places) {  // the stream begins where the newest base ends
-        if (place.error || !request.first_file.empty()) continue;
-        auto bases = read_bases(*place.repository, list_database(*place.repository, database.name));
-        if (!bases.empty()) request.first_file = bases.back().manifest.position.file;
-    }
+    if (!database::stored_stream_status(database.driver, request.spool))
+        find_begin(config, database, places, request);
     return request;
 }
 

@@ -133,6 +133,74 @@ class SecondSpoolTest(StreamCase):
         self.assertEqual(server.checksums("shop"), self.server.checksums("shop"))
 
 
+    def test_another_machine_goes_on_where_the_places_end(self):
+        self.add_database('stream_second = "far"', 'seal = "1s"')
+        stream = self.start_stream()
+        self.app("backup", "main", "--base")
+        self.insert("one")
+        self.app("backup", "main")
+        stream.send(9)
+        stream.finish()
+        self.insert("while nobody receives")
+        shutil.rmtree(self.spool)
+        stream = self.start_stream()
+        self.insert("two")
+        # No new base: the places' logs lead from the old one to here.
+        self.assertEqual({line["kind"] for line in self.app("--json", "backup", "main").json()},
+                         {"point"})
+        self.assertEqual(sorted(name[:4] for name in os.listdir(self.spool)
+                                if "-server" in name), ["0002"])
+        shutil.rmtree(self.second)
+        server, line = self.restored("end", "--place", "near")
+        self.assertEqual(line["gtid"], self.server.gtid())
+        self.assertEqual(server.checksums("shop"), self.server.checksums("shop"))
+        server.stop()
+        gtids = [line["gtid"] for line in self.app("--json", "db", "timeline").json()]
+        self.assertEqual(len(gtids), len(set(gtids)))
+
+
+class FailoverTest(StreamCase):
+    def test_the_promoted_replica_needs_no_base(self):
+        self.server.stop()
+        self.server.port = servers.free_port()
+        self.server.arguments.append("--log-slave-updates")
+        self.server.start()
+        self.server.sql("CREATE USER repl@'%' IDENTIFIED BY 'r'; "
+                        "GRANT REPLICATION SLAVE ON *.* TO repl@'%'")
+        self.add_database('stream_second = "far"', 'seal = "1s"')
+        replica = mariadb.Mariadb(self, "replica", "--log-slave-updates", *SEMI_SYNC, server_id=2)
+        replica.sql(f"CHANGE MASTER TO master_host='127.0.0.1', master_port={self.server.port}, "
+                    "master_user='repl', master_password='r', master_use_gtid=slave_pos; "
+                    "START SLAVE")
+        stream = self.start_stream()
+        self.app("backup", "main", "--base")
+        last = self.insert("on the first")
+        program.wait_for(lambda: replica.gtid() == last, "the replica has it")
+        self.server.kill()
+        replica.sql("STOP SLAVE; RESET SLAVE ALL")
+        self.end(stream)
+        self.app.edit(self.server.socket, replica.socket)
+        self.server = replica
+        stream = self.start_stream()
+        second = self.insert("on the second")
+        self.assertEqual({line["kind"] for line in self.app("--json", "backup", "main").json()},
+                         {"point"})
+        self.end(stream)
+        self.assertNotIn("gap", stream.finish().text)
+        shutil.rmtree(self.spool)
+        shutil.rmtree(self.second)
+        server, line = self.restored("end", "--place", "near")
+        self.assertEqual(line["gtid"], self.server.gtid())
+        self.assertEqual(server.checksums("shop"), self.server.checksums("shop"))
+        server.stop()
+        server, line = self.restored("before", "--before", second)
+        self.assertEqual(line["gtid"], last)
+        server.stop()
+        gtids = [line["gtid"] for line in self.app("--json", "db", "timeline").json()]
+        self.assertEqual(len(gtids), len(set(gtids)))
+        self.assertIn(second, gtids)
+
+
 class StreamPlacesTest(StreamCase):
     def snapshots(self, place):
         return set(os.listdir(os.path.join(self.app.repository(place), "snapshots")))

@@ -69,21 +69,24 @@ class Coverage {
 
     // Reads from a position on; what it throws at is where the log ends.
     std::unique_ptr<TransactionReader> read_from(const Series& files, const std::string& file,
-                                                 uint64_t offset,
-                                                 std::optional<GtidList> state) const {
+                                                 uint64_t offset, std::optional<GtidList> state,
+                                                 const GtidList& after = {},
+                                                 bool count_rows = false) const {
         return std::make_unique<TransactionReader>(
             archive_, ReadOptions{.incarnation = archive_.segments()[files[0]].incarnation,
+                                  .after = after,
                                   .file = file,
                                   .offset = offset,
                                   .state = std::move(state),
-                                  .count_rows = false});
+                                  .count_rows = count_rows});
     }
 
     // Goes on in the series of another server: after everything in `state`, the last of which it
     // must hold itself, so that it is the same history. `at`: the file in which it goes on. Nothing
     // when it does not.
     std::unique_ptr<TransactionReader> join(const Series& files, const GtidList& state,
-                                            Series::const_iterator& at) const {
+                                            Series::const_iterator& at,
+                                            bool count_rows = false) const {
         std::optional<GtidList> begin;
         for (at = files.end(); at != files.begin() && !begin;) {
             begin = state_at_start(archive_, *--at);
@@ -101,7 +104,7 @@ class Coverage {
             if (!reader->next(transaction)) return nullptr;
             wanted.erase(transaction.gtid.display());
         }
-        return reader;
+        return read_from(files, archive_.segments()[*at].name, 4, {}, state, count_rows);
     }
 
   private:
@@ -118,7 +121,8 @@ class Coverage {
 };
 
 // Reads to the end, or to where it is not whole.
-std::optional<Transaction> drain(TransactionReader& reader) {
+template <class Reader>
+std::optional<Transaction> drain(Reader& reader) {
     std::optional<Transaction> last;
     Transaction next;
     try {
@@ -156,6 +160,38 @@ std::optional<std::string> missing_over(const LogArchive& archive,
 }
 
 }  // namespace
+
+ContinuedReader::ContinuedReader(const LogArchive& archive, const ReadOptions& from, GtidList done)
+    : archive_(archive),
+      incarnation_(from.incarnation),
+      count_rows_(from.count_rows),
+      done_(std::move(done)),
+      reader_(std::make_unique<TransactionReader>(archive, from)) {}
+
+GtidList ContinuedReader::state() const {
+    GtidList state = done_;
+    state.add_all(reader_->state());
+    return state;
+}
+
+bool ContinuedReader::next(Transaction& transaction) {
+    for (;;) {
+        if (reader_->next(transaction)) return true;
+        const GtidList state = this->state();
+        std::unique_ptr<TransactionReader> next;
+        for (const Series& series : all_series(archive_)) {
+            const std::string& name = archive_.segments()[series[0]].incarnation;
+            if (name <= incarnation_) continue;
+            Series::const_iterator at;
+            next = Coverage(archive_).join(series, state, at, count_rows_);
+            if (next) incarnation_ = name;
+            break;
+        }
+        if (!next) return false;
+        reader_ = std::move(next);
+        done_ = state;
+    }
+}
 
 std::optional<std::string> missing_between(const LogArchive& archive,
                                            const database::Position& from,
@@ -196,16 +232,21 @@ std::optional<LogEnd> log_end(const LogArchive& archive, const database::Positio
             for (size_t file : series[later]) bytes += archive.segments()[file].size;
         bytes -= std::min(bytes, from.offset);
         if (bytes > limit) return std::nullopt;
-        auto reader =
-            coverage.read_from(series[i], from.file, from.offset, parse_gtid_list(from.gtid));
-        std::optional<LogEnd> end;
-        for (;;) {
-            if (auto last = drain(*reader))
-                end = LogEnd{.gtid = reader->state().position(), .time = last->time};
-            if (++i == series.size()) return end;
-            reader = coverage.join(series[i], reader->state(), at);
-            if (!reader) return end;
-        }
+        GtidList done = parse_gtid_list(from.gtid);
+        ContinuedReader reader(archive,
+                               {.incarnation = archive.segments()[*at].incarnation,
+                                .file = from.file,
+                                .offset = from.offset,
+                                .state = done,
+                                .count_rows = false},
+                               done);
+        auto last = drain(reader);
+        if (!last) return std::nullopt;
+        return LogEnd{.position = {.gtid = reader.state().position(),
+                                   .file = last->file,
+                                   .offset = last->end,
+                                   .server = incarnation_server(last->incarnation)},
+                      .time = last->time};
     }
     return std::nullopt;
 }

@@ -119,6 +119,9 @@ class MariadbReceiver : public LogReceiver {
         options.spool = request.spool;
         options.semi_sync = request.acknowledge;
         options.first_file = request.first_file;
+        options.continue_after = request.continue_after;
+        for (const std::string& name : request.incarnations)
+            options.last_incarnation = std::max(options.last_incarnation, incarnation_number(name));
         options.allow_privileged = request.allow_privileged;
         if (request.canary) options.canary = kCanaryStatement;
         if (request.second) {

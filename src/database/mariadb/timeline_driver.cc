@@ -22,7 +22,7 @@ LoggedTransaction to_logged(const Transaction& t) {
     out.ddl = t.ddl;
     out.statement_format = t.statement_format;
     out.text = t.text;
-    out.file = t.file;
+    out.file = t.incarnation + "/" + t.file;
     out.offset = t.start;
     return out;
 }

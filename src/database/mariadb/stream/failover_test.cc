@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <mutex>
+#include <set>
 
 #include "database/mariadb/coverage.h"
 #include "database/mariadb/server_facts.h"
@@ -121,13 +122,20 @@ TEST_F(Failover, APromotedReplicaIsFollowedByGtid) {
     EXPECT_EQ(planned.transactions, 5u + 3 + 4 + 2);
     EXPECT_EQ(planned.end.display(), position(second));
     auto archive = open_log_folder(spool);
+    ContinuedReader reader(
+        *archive, {.incarnation = incarnations[0], .file = base.file, .offset = base.offset},
+        parse_gtid_list(base.gtid));
+    std::set<std::string> read;
+    for (Transaction transaction; reader.next(transaction);)
+        EXPECT_TRUE(read.insert(transaction.gtid.display()).second);
+    EXPECT_EQ(read.size(), planned.transactions);
     auto place = binlog_place(*second.connect());
     place.gtid = position(second);
     EXPECT_EQ(place.server, 2u);
     EXPECT_EQ(missing_between(*archive, base, place), std::nullopt);
     auto end = log_end(*archive, base, UINT64_MAX);
     ASSERT_TRUE(end);
-    EXPECT_EQ(end->gtid, position(second));
+    EXPECT_EQ(end->position.gtid, position(second));
     // A position of the first server that the archive does not have is not mistaken for one of the
     // second.
     place.server = 1;
@@ -183,6 +191,37 @@ TEST_F(Failover, AServerThatNeverHadItIsAGap) {
     ASSERT_TRUE(eventually([&] { return gap_count() == 1; })) << receiver.state().reason;
     EXPECT_NE(gaps[0].reason.find("does not have the transaction 0-1-"), std::string::npos);
     ASSERT_TRUE(received(receiver, second));
+}
+
+TEST_F(Failover, AnotherMachineGoesOnWhereTheLogEndsElsewhere) {
+    auto receive = [&] {
+        RunningReceiver receiver(options, callbacks);
+        EXPECT_TRUE(received(receiver, first)) << receiver.state().reason;
+        receiver.stop();
+        return receiver.state();
+    };
+    insert(first, 3);
+    StreamState state = receive();
+    options.continue_after = {.gtid = state.gtid,
+                              .file = state.position.file,
+                              .offset = state.position.offset,
+                              .server = 1};
+    options.last_incarnation = 7;
+    options.first_file.clear();
+    first.run("FLUSH BINARY LOGS");
+    insert(first, 3);
+    std::filesystem::remove_all(spool);
+    EXPECT_EQ(receive().position.incarnation.substr(0, 4), "0008");
+    EXPECT_EQ(gap_count(), 0u);
+    // Which begins exactly after it.
+    EXPECT_EQ(spool_files(spool, spool_incarnations(spool)[0]).front(), "bin.000002");
+    // The same GTIDs, and more of them, but other transactions.
+    first.run("RESET MASTER");
+    insert(first, 20);
+    std::filesystem::remove_all(spool);
+    receive();
+    EXPECT_EQ(gap_count(), 1u);
+    EXPECT_EQ(gaps[0].from_gtid, state.gtid);
 }
 
 TEST_F(Failover, AReplicaThatLagsIsWaitedFor) {

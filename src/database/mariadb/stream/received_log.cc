@@ -33,7 +33,8 @@ Bytes without_encryption(const Event& event, const Format& format) {
 
 }  // namespace
 
-ReceivedLog::ReceivedLog(const std::string& folder) : spool_(folder) {
+ReceivedLog::ReceivedLog(const std::string& folder, unsigned above)
+    : spool_(folder), above_(above) {
     if (!spool_.tail()) return;
     fresh_ = false;
     tracker_ = spool_.tail()->tracker;
@@ -153,8 +154,8 @@ void ReceivedLog::begin_file(const Event& event, Added& added) {
         throw Error(ErrorKind::corrupt, "format description: its position does not match");
     std::string incarnation = spool_.end().incarnation;
     if (fresh_) {
-        incarnation = incarnation_name(spool_.last_incarnation() + 1, event.header.server_id,
-                                       event.header.timestamp);
+        unsigned last = std::max(spool_.last_incarnation(), above_);
+        incarnation = incarnation_name(last + 1, event.header.server_id, event.header.timestamp);
         tracker_ = {};
         added.incarnation = true;
     }

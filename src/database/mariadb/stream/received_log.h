@@ -20,8 +20,9 @@ class Discontinuity : public Error {
 
 class ReceivedLog {
   public:
-    // Recovers what a former run left.
-    explicit ReceivedLog(const std::string& folder);
+    // Recovers what a former run left. New incarnations get numbers above `above`, and above those
+    // that are there.
+    explicit ReceivedLog(const std::string& folder, unsigned above = 0);
 
     Spool& spool() { return spool_; }
     // Nothing received, or what was received cannot be continued: any server file may begin a new
@@ -65,6 +66,7 @@ class ReceivedLog {
     void known(const Event& event, uint64_t end);
 
     Spool spool_;
+    const unsigned above_;
     TransactionTracker tracker_;
     Bytes description_;  // of the open file
     Format format_;

@@ -65,7 +65,7 @@ struct Receiver::Group {
 Receiver::Receiver(ReceiverOptions options, ReceiverCallbacks callbacks)
     : options_(std::move(options)), callbacks_(std::move(callbacks)) {
     if (options_.server_id == 0) throw Error(ErrorKind::usage, "a receiver needs a server id");
-    log_ = std::make_unique<ReceivedLog>(options_.spool);
+    log_ = std::make_unique<ReceivedLog>(options_.spool, options_.last_incarnation);
     if (auto saved = load_state(options_.spool)) state_ = *saved;
     if (!state_.joining.empty()) joining_ = parse_gtid_list(state_.joining);
     state_.protection = Protection::broken;
@@ -81,6 +81,10 @@ Receiver::Receiver(ReceiverOptions options, ReceiverCallbacks callbacks)
         state_.gtid = log_->state() ? log_->state()->position() : "";
     } else if (!state_.position.file.empty() && !gap_open_) {
         begin_gap("the spool has lost what was received");
+    } else if (!gap_open_ && options_.continue_after) {
+        joining_ = parse_gtid_list(options_.continue_after->gtid);
+        join_begins_ = true;
+        state_.joining = joining_->position();
     }
     if (options_.connect_second) {
         // What was cut off when recovering does not count as copied.
@@ -111,7 +115,8 @@ void Receiver::run(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
         auto begun = Clock::now();
         try {
-            if (!log_) log_ = std::make_unique<ReceivedLog>(options_.spool);
+            if (!log_)
+                log_ = std::make_unique<ReceivedLog>(options_.spool, options_.last_incarnation);
             session(stop);
             broken_reason_ = "stopped";
         } catch (const Discontinuity& why) {
@@ -198,8 +203,7 @@ void Receiver::start(ReplicationClient& client) {
     check_server(connection);
     baseline_ = read_semi_sync(connection);
     acked_ = greeted_ = false;
-    if (!log_->fresh() && is_another_server() && !continues_here(connection))
-        follow_server(connection);
+    if (!log_->fresh() && is_another_server() && !continues_here(connection)) follow_server();
     if (!log_->fresh()) {
         if (!is_another_server()) check_continuity(connection);
         ReceivedLog::Resume resume = log_->resume();
@@ -238,19 +242,33 @@ bool Receiver::continues_here(sql::MariadbConnection& connection) {
     }
 }
 
-// Its history must contain ours; then a new incarnation begins, of its files.
-void Receiver::follow_server(sql::MariadbConnection& connection) {
+// A new incarnation begins, of its files, if its history contains ours.
+void Receiver::follow_server() {
     if (!log_->state()) throw Discontinuity("it is another server, and no GTIDs were received");
-    const GtidList& ours = *log_->state();
+    log_warning("stream: server {} answers instead of server {}; it goes on after {}",
+                state_.server_id, incarnation_server(log_->boundary().incarnation),
+                log_->state()->position());
+    joining_ = *log_->state();
+    join_begins_ = true;
+    {
+        std::lock_guard lock(mutex_);
+        state_.joining = joining_->position();
+    }
+    log_->begin_anew();
+    save();
+}
+
+// The server has what was received, and it is the same.
+void Receiver::check_history(sql::MariadbConnection& connection) {
     GtidList theirs =
         parse_gtid_list(connection.value("SELECT @@global.gtid_binlog_state").value_or(""));
-    if (auto lacking = first_missing(theirs, ours)) {
+    if (auto lacking = first_missing(theirs, *joining_)) {
         auto now = Clock::now();
         if (!behind_) behind_ = now;
         std::string what = fmt::format(
-            "server {} does not have the transaction {}, which server "
-            "{} had",
-            state_.server_id, lacking->display(), incarnation_server(log_->boundary().incarnation));
+            "server {} does not have the transaction {}, up to which "
+            "the log was received",
+            state_.server_id, lacking->display());
         if (now - *behind_ < options_.behind_limit)
             throw Error(ErrorKind::network, what,
                         "It is waited for: a replica may be catching up.");
@@ -258,17 +276,14 @@ void Receiver::follow_server(sql::MariadbConnection& connection) {
         throw Discontinuity(what);
     }
     behind_.reset();
-    log_warning("stream: server {} answers instead of server {}; it goes on after {}",
-                state_.server_id, incarnation_server(log_->boundary().incarnation),
-                ours.position());
-    joining_ = ours;
-    join_begins_ = true;
-    {
-        std::lock_guard lock(mutex_);
-        state_.joining = ours.position();
-    }
-    log_->begin_anew();
-    save();
+    // After RESET MASTER a server gives the same GTIDs to other transactions.
+    const auto& known = options_.continue_after;
+    if (!state_.position.file.empty() || !known || known->server != state_.server_id) return;
+    auto there = connection.value(
+        fmt::format("SELECT BINLOG_GTID_POS({}, {})", sql::quote_text(known->file), known->offset));
+    if (!there || parse_gtid_list(*there).position() != joining_->position())
+        throw Discontinuity(fmt::format("the server does not have {} up to {} any more",
+                                        known->file, known->offset));
 }
 
 // Whether the other server's log really leads on from what was received.
@@ -296,6 +311,7 @@ void Receiver::check_joined() {
 // Of the server, where a new incarnation begins.
 std::string Receiver::first_file(sql::MariadbConnection& connection) {
     if (joining_) {
+        check_history(connection);
         ReplicationClient finder({.connection = options_.connection,
                                   .server_id = options_.server_id,
                                   .semi_sync = false,

@@ -20,6 +20,7 @@
 #include <stop_token>
 #include <string>
 
+#include "database/base.h"
 #include "database/mariadb/stream/mirror.h"
 #include "database/mariadb/stream/received_log.h"
 #include "database/mariadb/stream/replication_client.h"
@@ -40,7 +41,11 @@ struct ReceiverOptions {
     std::function<std::unique_ptr<SpoolTarget>()> connect_second;
     // Should be below rpl_semi_sync_master_timeout, after which the server itself stops waiting.
     std::chrono::milliseconds second_limit{1000};
-    // Where the first start begins: the file of a base's position; empty: the newest file.
+    // With an empty spool: where it goes on by GTID, and the number of the log's last incarnation
+    // elsewhere. The file counts only where it is of the same server.
+    std::optional<database::Position> continue_after;
+    unsigned last_incarnation = 0;
+    // Else where the first start begins: the file of a base's position; empty: the newest file.
     std::string first_file;
 
     // What comes within these limits is synced and acknowledged together.
@@ -95,7 +100,8 @@ class Receiver {
     void check_continuity(sql::MariadbConnection& connection);
     bool is_another_server() const;
     bool continues_here(sql::MariadbConnection& connection);
-    void follow_server(sql::MariadbConnection& connection);
+    void follow_server();
+    void check_history(sql::MariadbConnection& connection);
     void check_joined();
     std::string first_file(sql::MariadbConnection& connection);
     void receive(ReplicationClient& client, const std::stop_token& stop);

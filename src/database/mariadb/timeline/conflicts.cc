@@ -6,6 +6,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "database/mariadb/coverage.h"
 #include "database/mariadb/timeline/effects.h"
 
 namespace sevenfold::database::mariadb {
@@ -134,9 +135,13 @@ class Finder {
     ConflictReport run() {
         collect();
         if (history_ != nullptr) collect_by_rules();
-        TransactionReader reader(archive_, {.incarnation = transaction_.incarnation,
-                                            .file = transaction_.file,
-                                            .offset = transaction_.end});
+        GtidList done = state_at_start(archive_, transaction_.segment).value_or(GtidList());
+        done.add(transaction_.gtid);
+        ContinuedReader reader(archive_,
+                               {.incarnation = transaction_.incarnation,
+                                .file = transaction_.file,
+                                .offset = transaction_.end},
+                               done);
         Transaction later;
         while (reader.next(later)) {
             ++report_.scanned;

@@ -48,10 +48,10 @@ struct ConflictReport {
     std::vector<std::string> notes;  // what could not be looked at
 };
 
-// Reads the rest of the transaction's incarnation. Text is compared as value_key does with
-// `folded`: collations that take accented letters as equal can hide a collision of unique values.
-// Rows that rules of foreign keys deleted or changed are not in the log: with `history` (the moment
-// just before the transaction) they are found, without it they are noted.
+// Reads the rest of the transaction's incarnation, and others that continue it. Text is compared as
+// value_key does with `folded`: collations that take accented letters as equal can hide a collision
+// of unique values. Rows that rules of foreign keys deleted or changed are not in the log: with
+// `history` (the moment just before the transaction) they are found, without it they are noted.
 // Throws Error{unsupported} when the transaction itself is DDL, in statement format, or has more
 // keys than allowed.
 ConflictReport find_conflicts(const LogArchive& archive, const Transaction& transaction,

@@ -28,6 +28,10 @@ class Updater {
                       "INSERT INTO txn (file, part, start, end, domain, server, sequence, "
                       "gtid_flags, time, effective, thread, events, rows, flags, text) "
                       "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"),
+          known_(store,
+                 "SELECT 1 FROM txn JOIN file ON file.id = txn.file WHERE sequence = ? AND "
+                 "domain = ? AND server = ? AND time = ? AND rows = ? AND text = ? AND "
+                 "file.incarnation < ?"),
           insert_change_(store, "INSERT INTO change VALUES (?,?,?,?,?)"),
           insert_gap_(store, "INSERT OR IGNORE INTO gap VALUES (?,?,?,?)"),
           set_done_(store,
@@ -65,6 +69,7 @@ class Updater {
     void resume();
     void read_incarnation(const std::string& incarnation);
     void read_from(const std::string& incarnation, std::string file, uint64_t offset);
+    bool is_known(const Transaction& t);
     void store_transaction(const Transaction& t);
     void store_gap(const Gap& gap);
     void start_part(const Transaction& t);
@@ -74,7 +79,7 @@ class Updater {
     Store& store_;
     const LogArchive& archive_;
     std::vector<IndexedFile> indexed_;
-    StoreQuery insert_txn_, insert_change_, insert_gap_, set_done_, set_state_;
+    StoreQuery insert_txn_, known_, insert_change_, insert_gap_, set_done_, set_state_;
     std::map<std::pair<std::string, std::string>, int64_t> tables_;
     bool open_ = false;
     bool whole_ = true;  // false while a transaction is being stored
@@ -306,7 +311,19 @@ int64_t Updater::mark_done(const std::string& incarnation, const std::string& na
     return id;
 }
 
+// Another server's log begins with what was received from the one before it: known by its GTID, and
+// by its content, since a GTID alone may be used twice after RESET MASTER.
+bool Updater::is_known(const Transaction& t) {
+    known_.bind(static_cast<int64_t>(t.gtid.sequence)).bind(int64_t{t.gtid.domain});
+    known_.bind(int64_t{t.gtid.server_id}).bind(t.time.seconds);
+    known_.bind(static_cast<int64_t>(t.rows())).bind(t.text).bind(t.incarnation);
+    bool found = known_.step();
+    known_.run();
+    return found;
+}
+
 void Updater::store_transaction(const Transaction& t) {
+    if (is_known(t)) return;
     if (part_ == 0) start_part(t);
     effective_ = std::max(effective_, t.time.seconds);
     int64_t flags = t.ddl * kDdlFlag + t.statement_format * kStatementFormatFlag +
