@@ -168,7 +168,7 @@ user = "root"
         return run(self.argv(*arguments))
 
     def start_stream(self):
-        return subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *self.argv("stream", "run")],
+        return subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *self.argv("stream", "run", "--allow-privileged")],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def backup(self, *more):

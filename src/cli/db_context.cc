@@ -2,6 +2,7 @@
 
 #include "cli/times.h"
 #include "core/log.h"
+#include "core/units.h"
 #include "protect/places.h"
 
 namespace sevenfold::cli {
@@ -50,6 +51,35 @@ std::optional<database::ServerLogin> DbContext::login() {
         log_debug("the server is not asked: {}", error.message());
         return std::nullopt;
     }
+}
+
+void print_conflicts(Terminal& terminal, const std::string& gtid,
+                     const database::ConflictPreview& preview) {
+    terminal.json(JsonObject()
+                      .set("type", "conflicts")
+                      .set("gtid", gtid)
+                      .set("rows", preview.rows)
+                      .set("scanned", preview.scanned)
+                      .set("conflicting", preview.conflicting));
+    if (preview.conflicting == 0) {
+        terminal.print(fmt::format("none of {} later transactions touches its {} rows",
+                                   format_count(preview.scanned), format_count(preview.rows)));
+    } else {
+        terminal.print(fmt::format(
+            "{} of {} later transactions touch its rows:", format_count(preview.conflicting),
+            format_count(preview.scanned)));
+        size_t shown = 0;
+        for (const database::LaterConflict& later : preview.conflicts) {
+            if (++shown > 20) break;
+            std::string reasons;
+            for (size_t i = 0; i < later.reasons.size() && i < 3; ++i)
+                reasons += (i ? "; " : "") + later.reasons[i];
+            terminal.print(fmt::format("  {}  {}  {}", later.transaction.id,
+                                       to_display(in_local_zone(later.transaction.time)),
+                                       printable(reasons)));
+        }
+    }
+    for (const std::string& note : preview.notes) terminal.print("note: " + printable(note));
 }
 
 }  // namespace sevenfold::cli

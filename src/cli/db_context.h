@@ -17,6 +17,10 @@ database::ReplayRequest::Until parse_moment(const std::string& text, const char*
 // {"before":…,"after":…}, what there is of them.
 JsonObject before_and_after(const database::LoggedChange::Value& value);
 
+// Which later transactions touch what this one did.
+void print_conflicts(Terminal& terminal, const std::string& gtid,
+                     const database::ConflictPreview& preview);
+
 class DbContext {
   public:
     // `name` empty: the only database. Throws Error{usage}.

@@ -65,6 +65,32 @@ class BackInTimeTest(program.Case):
         self.assertEqual({line["kind"] for line in lines}, {"base"})
         self.assertIn("a restore would take", lines[0]["reason"])
 
+    def test_what_builds_on_a_transaction_that_is_left_out(self):
+        self.start_stream()
+        self.app("backup", "main")
+        bad = self.transaction("UPDATE shop.customer SET name = 'bad' WHERE id = 7")
+        first = self.transaction("UPDATE shop.customer SET name = CONCAT(name, '!') WHERE id = 7")
+        other = self.transaction("UPDATE shop.customer SET name = 'other' WHERE id = 8")
+        second = self.transaction("DELETE FROM shop.customer WHERE id = 7")
+        self.app("backup", "main")
+        refused = self.app("db", "restore", "--skip", bad, "--data-dir", self.path("no"), code=1)
+        self.assertFailsWell(refused, 1, "2 later transactions build on what is left out",
+                             "--with-dependents")
+        self.assertFalse(os.path.exists(self.path("no")))
+        self.assertSays(refused, first, second, "row: shop.customer id=7")
+        self.assertNotIn(other + " ", refused.out)
+        # What comes after the goal does not count.
+        self.app("db", "restore", "--skip", bad, "--to", bad, "--data-dir", self.path("short"))
+        server, line = self.restored("without", "--skip", bad, "--with-dependents")
+        self.assertEqual(server.sql("SELECT name FROM shop.customer WHERE id IN (7, 8) "
+                                    "ORDER BY id"), "name 7\nother")
+        # When told so, they are replayed as the log has them.
+        server, line = self.restored("tried", "--skip", bad, "--yes", "--to", first)
+        self.assertEqual(server.sql("SELECT name FROM shop.customer WHERE id = 7"), "bad!")
+        self.server.stop()
+        alone = self.app("db", "restore", "--skip", bad, "--data-dir", self.path("no"), code=1)
+        self.assertFailsWell(alone, 1, "does not answer", "--yes")
+
     def test_a_bad_delete(self):
         stream = self.start_stream()
         self.assertEqual({line["kind"] for line in

@@ -8,6 +8,7 @@
 #include "protect/database_restore.h"
 #include "protect/passwords.h"
 #include "protect/places.h"
+#include "protect/skip_preview.h"
 
 namespace sevenfold::cli {
 namespace {
@@ -18,7 +19,7 @@ struct Options {
     std::string database, to, before, base, place, data_dir, server, server_user,
         server_password_file, memory = "256MiB";
     std::vector<std::string> skip, replace, tables, as;
-    bool start = false, no_replay = false, no_users = false;
+    bool start = false, no_replay = false, no_users = false, with_dependents = false, yes = false;
 };
 
 database::ReplayRequest::Until until_of(const Options& options) {
@@ -99,6 +100,59 @@ protect::DatabaseRestoreOptions restore_options(const Options& options,
     return out;
 }
 
+// Shows what builds on the transactions that are to be left out, and lets a person choose; the
+// transactions that are left out in the end.
+std::vector<std::string> choose_skipped(Context& context, const Options& options,
+                                        const protect::DatabaseRestoreOptions& job) {
+    DbContext db(context, options.database);
+    Terminal& terminal = context.terminal();
+    auto login = db.login();
+    if (!login) {
+        if (options.yes) return job.skip;
+        throw Error(
+            ErrorKind::refused,
+            "the database's own server does not answer: whether later transactions build on "
+            "what is left out cannot be told",
+            "With --yes they are replayed as the log has them: rows get the values that they had "
+            "then, and a row that is missing stops the replay.");
+    }
+    protect::DatabaseHistory history = db.history(options.place);
+    auto driver = database::make_driver(db.database().driver, {});
+    std::vector<std::string> edited = job.skip;
+    for (const auto& [gtid, statements] : job.replace) edited.push_back(gtid);
+    auto look = [&](bool with_dependents) {
+        return protect::preview_skip(*history.timeline, *driver, *login, edited, job.until,
+                                     with_dependents);
+    };
+    auto all_of = [&](const protect::SkipPreview& preview) {
+        std::vector<std::string> out;
+        for (const auto& skipped : preview.skipped)
+            if (!job.replace.contains(skipped.id)) out.push_back(skipped.id);
+        return out;
+    };
+    protect::SkipPreview preview = look(options.with_dependents);
+    for (const auto& skipped : preview.skipped) {
+        terminal.print(
+            fmt::format("{} {}:", job.replace.contains(skipped.id) ? "replacing" : "leaving out",
+                        printable(skipped.id)));
+        print_conflicts(terminal, skipped.id, skipped.preview);
+    }
+    if (preview.dependents.empty() || options.yes) return all_of(preview);
+    std::string problem = fmt::format("{} later transactions build on what is left out or replaced",
+                                      format_count(preview.dependents.size()));
+    std::string hint =
+        "With --with-dependents they are left out, too; with --yes they are replayed as the log "
+        "has "
+        "them: rows get the values that they had then, and a row that is missing stops the replay.";
+    if (!terminal.can_ask()) throw Error(ErrorKind::refused, problem, hint);
+    terminal.print(problem);
+    std::string answer = terminal.ask("[l]eave them out, too, [r]eplay them as they are, or [s]top",
+                                      "s", context.stop());
+    if (answer.starts_with('l')) return all_of(look(true));
+    if (answer.starts_with('r')) return all_of(preview);
+    throw Error(ErrorKind::refused, "stopped; nothing was restored", hint);
+}
+
 void print(Terminal& terminal, const protect::DatabaseRestore& done) {
     terminal.print(fmt::format("base {} of {} ({}) from {}", done.base.id.short_hex(),
                                to_display(in_local_zone(done.manifest.consistent_at)), done.method,
@@ -132,6 +186,7 @@ int restore(Context& context, const Options& options) {
     const config::AppConfig& config = context.config();
     const config::DatabaseConfig& database = config.database(options.database);
     protect::DatabaseRestoreOptions job = restore_options(options, database);
+    if (!job.skip.empty() || !job.replace.empty()) job.skip = choose_skipped(context, options, job);
     auto places = protect::open_places(protect::places_of(config, database),
                                        {config.app.state_dir + "/cache", context.stop()});
     Progress progress;
@@ -176,6 +231,9 @@ void add_db_restore(CommandTree& db) {
         .option("--to", options->to, "TIME|GTID", "up to this moment, or this transaction")
         .option("--before", options->before, "GTID", "up to just before this transaction")
         .option("--skip", options->skip, "GTID", "leave this transaction out")
+        .flag("--with-dependents", options->with_dependents,
+              "leave out, too, what builds on those transactions")
+        .flag("--yes", options->yes, "go on where later transactions build on what is left out")
         .option("--replace", options->replace, "GTID=FILE", "run the file's SQL in its place")
         .option("--data-dir", options->data_dir, "DIR", "make a new data folder")
         .flag("--start", options->start, "leave a server running on it")

@@ -19,34 +19,6 @@ struct UndoOptions {
     bool apply = false, leave_out_cascades = false;
 };
 
-void print(Terminal& terminal, const database::ConflictPreview& preview, const std::string& gtid) {
-    terminal.json(JsonObject()
-                      .set("type", "conflicts")
-                      .set("gtid", gtid)
-                      .set("rows", preview.rows)
-                      .set("scanned", preview.scanned)
-                      .set("conflicting", preview.conflicting));
-    if (preview.conflicting == 0) {
-        terminal.print(fmt::format("none of {} later transactions touches its {} rows",
-                                   format_count(preview.scanned), format_count(preview.rows)));
-    } else {
-        terminal.print(fmt::format(
-            "{} of {} later transactions touch its rows:", format_count(preview.conflicting),
-            format_count(preview.scanned)));
-        size_t shown = 0;
-        for (const database::LaterConflict& later : preview.conflicts) {
-            if (++shown > 20) break;
-            std::string reasons;
-            for (size_t i = 0; i < later.reasons.size() && i < 3; ++i)
-                reasons += (i ? "; " : "") + later.reasons[i];
-            terminal.print(fmt::format("  {}  {}  {}", later.transaction.id,
-                                       to_display(in_local_zone(later.transaction.time)),
-                                       printable(reasons)));
-        }
-    }
-    for (const std::string& note : preview.notes) terminal.print("note: " + printable(note));
-}
-
 // The server as it was just before the transaction, for rows that foreign keys' rules took away.
 std::unique_ptr<protect::PastServer> just_before(Context& context, DbContext& db,
                                                  const std::string& gtid) {
@@ -81,7 +53,7 @@ int undo(Context& context, const UndoOptions& options) {
     protect::DatabaseHistory history = db.history();
     history.timeline->find(options.gtid);  // not_found before anything else
     database::ServerLogin server = protect::login_of(db.database(), db.database().account);
-    print(terminal, history.timeline->conflicts(options.gtid, server), options.gtid);
+    print_conflicts(terminal, options.gtid, history.timeline->conflicts(options.gtid, server));
     std::unique_ptr<database::UndoScript> script;
     try {
         script = history.timeline->undo(options.gtid, server, nullptr, options.leave_out_cascades);
