@@ -3,8 +3,8 @@
 
 build_packages=(
     ca-certificates ccache cmake g++ ninja-build pkg-config
-    libcli11-dev libfmt-dev libmariadb-dev libsqlite3-dev libssl-dev libtomlplusplus-dev libzstd-dev
-    nlohmann-json3-dev zlib1g-dev
+    libcli11-dev libcurl4-openssl-dev libfmt-dev libmariadb-dev libpugixml-dev libsqlite3-dev libssl-dev
+    libtomlplusplus-dev libzstd-dev nlohmann-json3-dev zlib1g-dev
 )
 # Python makes the sample and compares what comes back; the server is the sample application's.
 quickstart_packages=(mariadb-client mariadb-server python3)
@@ -14,6 +14,7 @@ test_packages=(
     libbenchmark-dev                                  # so that benchmarks keep building
     mariadb-backup mariadb-client mariadb-server      # the databases of the tests
     acl attr openssh-client openssh-server restic     # real peers, and what tests look with
+    ceph-mon ceph-osd radosgw                         # a real S3 server
     git mount procps python3 tzdata util-linux
 )
 
