@@ -45,7 +45,7 @@ TEST(ParseLocation, RefusesNonsense) {
           "sftp:-oProxyCommand=evil:/x", "sftp:-l@host:/x", "sftp:ho st:/x", "sftp:h:~/x",
           "ftp://host/x", "c:\\repo"})
         expect_error(ErrorKind::config, [&] { parse_location(url); });
-    for (const char* url : {"s3:https://host/bucket", "rest:https://host/", "b2:bucket:path"}) {
+    for (const char* url : {"rest:https://host/", "b2:bucket:path"}) {
         Error error = expect_error(ErrorKind::unsupported, [&] { parse_location(url); });
         EXPECT_FALSE(error.hint().empty());
     }
