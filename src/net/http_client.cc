@@ -2,6 +2,8 @@
 
 #include <curl/curl.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -19,6 +21,8 @@ constexpr size_t kMostHeaderBytes = 256 << 10;  // of one answer
 constexpr long kContinueTimeoutMs = 1000;
 // How long a request may stand still once we were asked to stop.
 constexpr std::chrono::seconds kGraceAfterStop{3};
+// After such a pause in a body it is looked whether the other side still listens.
+constexpr std::chrono::milliseconds kLookAfter{500};
 
 void start_curl_once() {
     static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -98,6 +102,14 @@ class HttpClient::Handle {
     Handle& operator=(const Handle&) = delete;
 
     CURL* get() const { return curl_; }
+    // Those that are open: one, except while connecting.
+    const std::vector<curl_socket_t>& sockets() const { return sockets_; }
+    void watch_sockets() {
+        set(CURLOPT_OPENSOCKETFUNCTION, on_open);
+        set(CURLOPT_OPENSOCKETDATA, this);
+        set(CURLOPT_CLOSESOCKETFUNCTION, on_close);
+        set(CURLOPT_CLOSESOCKETDATA, this);
+    }
     template <class Value>
     void set(CURLoption option, Value value) {
         CURLcode code = curl_easy_setopt(curl_, option, value);
@@ -108,6 +120,18 @@ class HttpClient::Handle {
     }
 
   private:
+    static curl_socket_t on_open(void* self, curlsocktype, curl_sockaddr* address) {
+        curl_socket_t made =
+            ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+        if (made >= 0) static_cast<Handle*>(self)->sockets_.push_back(made);
+        return made;
+    }
+    static int on_close(void* self, curl_socket_t socket) {
+        std::erase(static_cast<Handle*>(self)->sockets_, socket);
+        return ::close(socket);
+    }
+
+    std::vector<curl_socket_t> sockets_;
     CURL* curl_;
 };
 
@@ -133,6 +157,7 @@ class HttpClient::Transfer {
     void add_header(const std::string& line);
     void note_progress() { last_progress_ = Steady::now(); }
     bool take_header(std::string_view line);
+    bool peer_is_gone() const;
     Error error_of(CURLcode code) const;
 
     static size_t on_read(char* to, size_t size, size_t count, void* self);
@@ -187,6 +212,7 @@ void HttpClient::Transfer::prepare() {
     handle_.set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     handle_.set(CURLOPT_HTTP09_ALLOWED, 0L);
     handle_.set(CURLOPT_MAXCONNECTS, 1L);
+    handle_.watch_sockets();
     handle_.set(CURLOPT_TCP_KEEPALIVE, 1L);
     handle_.set(CURLOPT_BUFFERSIZE, 256L << 10);
     handle_.set(CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
@@ -316,6 +342,14 @@ bool HttpClient::Transfer::take_header(std::string_view line) {
     return true;
 }
 
+// While it sends, libcurl takes no notice of the other side's end of the connection; if that
+// neither reads nor resets, the request would be stuck until stall_timeout.
+bool HttpClient::Transfer::peer_is_gone() const {
+    char byte;
+    return sent_ != 0 && handle_.sockets().size() == 1 &&
+           ::recv(handle_.sockets()[0], &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 // Called at least once a second.
 int HttpClient::Transfer::on_progress(void* opaque, curl_off_t, curl_off_t down, curl_off_t,
                                       curl_off_t up) {
@@ -326,6 +360,8 @@ int HttpClient::Transfer::on_progress(void* opaque, curl_off_t, curl_off_t down,
             self.note_progress();
         }
         auto still = Steady::now() - self.last_progress_;
+        if (still > kLookAfter && self.peer_is_gone())
+            throw Error(ErrorKind::network, "the server closed the connection");
         const HttpOptions& options = self.client_.options_;
         if (options.stop.stop_requested() && still > kGraceAfterStop)
             throw Error(ErrorKind::interrupted, "interrupted");
