@@ -5,14 +5,18 @@ memory, on free loopback ports, in a folder of its own.
 As a module: Rgw(folder). As a program, for tests in other languages: rgw.py FOLDER prints
 "ready PORT" and serves until its standard input ends. The daemons end with whoever started them,
 also when that is killed (setpriv --pdeathsig)."""
+import hashlib
+import hmac
 import http.client
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import uuid
 
 # The owner of the buckets, and another user without any.
@@ -68,6 +72,26 @@ def free_ports(count):
     for sock in sockets:
         sock.close()
     return ports
+
+
+def signed_headers(host, method, path, query, body, key, secret):
+    """AWS Signature Version 4, as the documentation has it. path and query are escaped."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    headers = {"host": host, "x-amz-content-sha256": hashlib.sha256(body).hexdigest(),
+               "x-amz-date": stamp}
+    names = ";".join(sorted(headers))
+    canonical = "\n".join([method, path, query,
+                           *(f"{name}:{headers[name]}" for name in sorted(headers)), "", names,
+                           headers["x-amz-content-sha256"]])
+    scope = f"{stamp[:8]}/us-east-1/s3/aws4_request"
+    to_sign = "\n".join(["AWS4-HMAC-SHA256", stamp, scope,
+                         hashlib.sha256(canonical.encode()).hexdigest()])
+    digest = ("AWS4" + secret).encode()
+    for part in [*scope.split("/"), to_sign]:
+        digest = hmac.new(digest, part.encode(), hashlib.sha256).digest()
+    headers["authorization"] = (f"AWS4-HMAC-SHA256 Credential={key}/{scope},SignedHeaders={names},"
+                                f"Signature={digest.hex()}")
+    return headers
 
 
 class Rgw:
@@ -162,6 +186,36 @@ class Rgw:
     def add_user(self, name, key, secret):
         self.tool("radosgw-admin", "user", "create", f"--uid={name}", f"--display-name={name}",
                   f"--access-key={key}", f"--secret-key={secret}")
+
+    def request(self, method, bucket, name="", query="", body=b"", key=KEY, secret=SECRET):
+        """(status, body). `query` is escaped and sorted already: "prefix=x"."""
+        path = urllib.parse.quote(f"/{bucket}/{name}" if name else f"/{bucket}")
+        host = f"127.0.0.1:{self.port}"
+        if self.certificate:
+            connection = http.client.HTTPSConnection(host, timeout=60,
+                                                     context=ssl._create_unverified_context())
+        else:
+            connection = http.client.HTTPConnection(host, timeout=60)
+        try:
+            connection.request(method, path + ("?" + query if query else ""), body,
+                               signed_headers(host, method, path, query, body, key, secret))
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def make_bucket(self, name):
+        status, text = self.request("PUT", name)
+        if status != 200:
+            raise Failed(f"bucket {name}: HTTP {status}: {text.decode(errors='replace')}")
+
+    def names(self, bucket, prefix=""):
+        """Of at most 1000 objects."""
+        status, text = self.request("GET", bucket, query="list-type=2&prefix=" +
+                                    urllib.parse.quote(prefix, safe=""))
+        if status != 200:
+            raise Failed(f"listing {bucket}: HTTP {status}")
+        return [part.split("</Key>")[0] for part in text.decode().split("<Key>")[1:]]
 
     def stop_gateway(self):
         """As a server that is switched off; what it stored stays."""
