@@ -75,9 +75,9 @@ std::optional<uint64_t> total_of(std::string_view content_range) {
     return total;
 }
 
+// `io`, not `network`: who answers like this will do so again, and is not asked for long.
 Error not_s3(const std::string& what, std::string_view why) {
-    return Error(ErrorKind::network,
-                 fmt::format("{}: the answer is not an S3 server's: {}", what, why),
+    return Error(ErrorKind::io, fmt::format("{}: the answer is not an S3 server's: {}", what, why),
                  "Check the URL's host, port and scheme.");
 }
 

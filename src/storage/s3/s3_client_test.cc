@@ -198,9 +198,9 @@ TEST_F(S3ClientTest, WrongRanges) {
         reply = std::move(with);
         return fails(kind, [](S3Client& c) { c.get_range("k", 10, 5, "x"); }).message();
     };
-    says(ErrorKind::network, answer(206, "abcd", {{"Content-Range", "bytes 10-14/100"}}));
-    says(ErrorKind::network, answer(206, "abcde", {{"Content-Range", "bytes 0-4/100"}}));
-    says(ErrorKind::network, answer(206, "abcde"));
+    says(ErrorKind::io, answer(206, "abcd", {{"Content-Range", "bytes 10-14/100"}}));
+    says(ErrorKind::io, answer(206, "abcde", {{"Content-Range", "bytes 0-4/100"}}));
+    says(ErrorKind::io, answer(206, "abcde"));
     says(ErrorKind::io, answer(206, "abc", {{"Content-Range", "bytes 10-12/13"}}));
     says(ErrorKind::unsupported, answer(200, std::string(100, 'x')));
     says(ErrorKind::unsupported, answer(200, std::string(4 << 20, 'x')));
@@ -213,7 +213,7 @@ TEST_F(S3ClientTest, WrongRanges) {
     EXPECT_EQ(as_text(client.get_range("k", 10, 5, "x")), "abcde");
     // A whole object whose length nobody says could have been cut off.
     reply = {"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcde", true};
-    expect_error(ErrorKind::network, [&] { client.get("k", 100, "x"); });
+    expect_error(ErrorKind::io, [&] { client.get("k", 100, "x"); });
 }
 
 TEST_F(S3ClientTest, AServerThatLiesAboutWhatItStored) {
@@ -291,7 +291,7 @@ TEST_F(S3ClientTest, HostileListings) {
     auto says = [&](std::vector<std::string> with) {
         pages = std::move(with);
         at = 0;
-        return fails(ErrorKind::network, [](S3Client& c) { c.list("p/", "x"); }).message();
+        return fails(ErrorKind::io, [](S3Client& c) { c.list("p/", "x"); }).message();
     };
     // Endless: the same page under new names, the same name again and again, empty pages.
     EXPECT_THAT(says({list_xml({"p/a", "p/b"}, "1"), list_xml({"p/a", "p/b"}, "2")}),

@@ -95,9 +95,8 @@ ErrorKind kind_of_status(int status) {
         case 507:
             return ErrorKind::no_space;
         default:
-            return status == 404 || status == 409 || status == 429 || status >= 500
-                       ? ErrorKind::network
-                       : ErrorKind::io;
+            return status == 409 || status == 429 || status >= 500 ? ErrorKind::network
+                                                                   : ErrorKind::io;
     }
 }
 
