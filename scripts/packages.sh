@@ -22,6 +22,12 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# What starts with the machine, sorted; nothing where there is no systemd.
+enabled_units() {
+    command -v systemctl >/dev/null || return 0
+    systemctl list-unit-files --state=enabled --no-legend 2>/dev/null | cut -d' ' -f1 | LC_ALL=C sort
+}
+
 # Installs what is missing of the packages named. Starts no service, and leaves none enabled that
 # was not there before.
 install_packages() (
@@ -43,6 +49,7 @@ install_packages() (
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$guard" >/dev/null
         as_root chmod 755 "$guard"
     fi
+    enabled_before=$(enabled_units)
     log=$(mktemp)
     if ! { as_root apt-get -qq -o DPkg::Lock::Timeout=300 update &&
         as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 LC_ALL=C.UTF-8 \
@@ -54,11 +61,7 @@ install_packages() (
         return 1
     fi
     rm -f "$log"
-    command -v systemctl >/dev/null || return 0
-    if [[ " ${missing[*]} " = *" openssh-server "* ]]; then
-        as_root systemctl disable --quiet ssh.service ssh.socket 2>/dev/null || true
-    fi
-    if [[ " ${missing[*]} " = *" mariadb-server "* ]]; then
-        as_root systemctl disable --quiet mariadb.service 2>/dev/null || true
-    fi
+    for unit in $(LC_ALL=C comm -13 <(echo "$enabled_before") <(enabled_units)); do
+        as_root systemctl disable --quiet "$unit" 2>/dev/null || true
+    done
 )
