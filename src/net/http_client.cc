@@ -20,7 +20,7 @@ constexpr size_t kMostHeaderBytes = 256 << 10;  // of one answer
 // How long a server may take to agree to a body; one that does not know how to costs this once.
 constexpr long kContinueTimeoutMs = 1000;
 // How long a request may stand still once we were asked to stop.
-constexpr std::chrono::seconds kGraceAfterStop{3};
+constexpr std::chrono::seconds kGraceAfterStop{5};
 // After such a pause in a body it is looked whether the other side still listens.
 constexpr std::chrono::milliseconds kLookAfter{500};
 

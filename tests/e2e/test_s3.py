@@ -232,7 +232,7 @@ class S3(program.Case):
         trees.make_small(self.app.source, count=4)
         repository = self.app.repository("far")
 
-        def real(path, query=""):
+        def real(path):
             """What a bucket with this place's folder in it would say."""
             name = path.split("?")[0].removeprefix("/b/")
             try:
