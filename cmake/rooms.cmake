@@ -23,6 +23,10 @@ function(sevenfold_room name)
         add_library(sf_${name}_testing STATIC ${support})
         target_precompile_headers(sf_${name}_testing REUSE_FROM sf_pch)
         target_link_libraries(sf_${name}_testing PUBLIC sf_${name} GTest::gtest GTest::gmock rapidcheck)
+        if(name STREQUAL "storage")  # it starts tests/support/rgw.py
+            target_compile_definitions(sf_${name}_testing PRIVATE
+                SEVENFOLD_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+        endif()
         # Test support may use that of lower rooms.
         foreach(room core crypto os net config sql storage catalog repository files database protect)
             if(room STREQUAL name)

@@ -3,8 +3,8 @@
 
 build_packages=(
     ca-certificates ccache cmake g++ ninja-build pkg-config
-    libcli11-dev libfmt-dev libmariadb-dev libsqlite3-dev libssl-dev libtomlplusplus-dev libzstd-dev
-    nlohmann-json3-dev zlib1g-dev
+    libcli11-dev libcurl4-openssl-dev libfmt-dev libmariadb-dev libpugixml-dev libsqlite3-dev libssl-dev
+    libtomlplusplus-dev libzstd-dev nlohmann-json3-dev zlib1g-dev
 )
 # Python makes the sample and compares what comes back; the server is the sample application's.
 quickstart_packages=(mariadb-client mariadb-server python3)
@@ -14,11 +14,18 @@ test_packages=(
     libbenchmark-dev                                  # so that benchmarks keep building
     mariadb-backup mariadb-client mariadb-server      # the databases of the tests
     acl attr openssh-client openssh-server restic     # real peers, and what tests look with
+    ceph-mon ceph-osd radosgw                         # a real S3 server
     git mount procps python3 tzdata util-linux
 )
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# What starts with the machine, sorted; nothing where there is no systemd.
+enabled_units() {
+    command -v systemctl >/dev/null || return 0
+    systemctl list-unit-files --state=enabled --no-legend 2>/dev/null | cut -d' ' -f1 | LC_ALL=C sort
 }
 
 # Installs what is missing of the packages named. Starts no service, and leaves none enabled that
@@ -42,6 +49,7 @@ install_packages() (
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$guard" >/dev/null
         as_root chmod 755 "$guard"
     fi
+    enabled_before=$(enabled_units)
     log=$(mktemp)
     if ! { as_root apt-get -qq -o DPkg::Lock::Timeout=300 update &&
         as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 LC_ALL=C.UTF-8 \
@@ -53,11 +61,7 @@ install_packages() (
         return 1
     fi
     rm -f "$log"
-    command -v systemctl >/dev/null || return 0
-    if [[ " ${missing[*]} " = *" openssh-server "* ]]; then
-        as_root systemctl disable --quiet ssh.service ssh.socket 2>/dev/null || true
-    fi
-    if [[ " ${missing[*]} " = *" mariadb-server "* ]]; then
-        as_root systemctl disable --quiet mariadb.service 2>/dev/null || true
-    fi
+    for unit in $(LC_ALL=C comm -13 <(echo "$enabled_before") <(enabled_units)); do
+        as_root systemctl disable --quiet "$unit" 2>/dev/null || true
+    done
 )

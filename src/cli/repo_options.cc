@@ -45,11 +45,21 @@ void apply_extended(const std::vector<std::string>& extended, storage::BackendOp
             options.sftp_command = value;
         else if (key == "sftp.args")
             options.ssh_args = os::split_command(value);
-        else if (key == "sftp.connections" || key == "local.connections")
+        else if (key == "sftp.connections" || key == "local.connections" || key == "s3.connections")
             options.connections = static_cast<unsigned>(to_number(key, value));
+        else if (key == "s3.region")
+            options.s3.region = value;
+        else if (key == "s3.bucket-lookup")
+            options.s3.bucket_lookup = value;
+        else if (key == "s3.storage-class")
+            options.s3.storage_class = value;
+        else if (key == "s3.credentials")
+            options.s3.credentials = value;
         else
             throw Error(ErrorKind::usage, fmt::format("unknown extended option {}", key),
-                        "Known: sftp.command, sftp.args, sftp.connections, local.connections.");
+                        "Known: sftp.command, sftp.args, sftp.connections, local.connections, "
+                        "s3.connections, s3.region, s3.bucket-lookup, s3.storage-class, "
+                        "s3.credentials.");
     }
     if (!options.sftp_command.empty() && !options.ssh_args.empty())
         throw Error(ErrorKind::usage, "sftp.command and sftp.args cannot be used together");
@@ -96,8 +106,11 @@ std::shared_ptr<RepoOptions> add_repo_options(CommandTree& group) {
                 "wait this long for a lock of others, like 5m")
         .option("--limit-upload", options->limit_upload, "N", "KiB a second")
         .option("--limit-download", options->limit_download, "N", "KiB a second")
+        .option("--cacert", options->ca_file, "FILE",
+                "https: certificates to trust instead of the system's ($RESTIC_CACERT)")
         .option("-o,--option", options->extended, "KEY=VALUE",
-                "sftp.command=…, sftp.args=…, sftp.connections=N, local.connections=N");
+                "sftp.command=…, sftp.args=…, s3.region=…, s3.credentials=…, s3.storage-class=…, "
+                "s3.bucket-lookup=auto|dns|path, sftp|s3|local.connections=N");
     return options;
 }
 
@@ -134,6 +147,7 @@ std::unique_ptr<storage::Backend> open_backend(Context& context, const RepoOptio
     backend.stop = context.stop();
     backend.upload_limit = options.limit_upload * 1024;
     backend.download_limit = options.limit_download * 1024;
+    backend.ca_file = options.ca_file.empty() ? from_environment("CACERT") : options.ca_file;
     apply_extended(options.extended, backend);
     return storage::open_backend(storage::parse_location(repository_url(options)), backend);
 }

@@ -13,7 +13,7 @@
 namespace sevenfold::cli {
 
 // As restic names them. What is not given comes from SEVENFOLD_<X> or RESTIC_<X> with <X> =
-// REPOSITORY, REPOSITORY_FILE, PASSWORD, PASSWORD_FILE, PASSWORD_COMMAND, CACHE_DIR.
+// REPOSITORY, REPOSITORY_FILE, PASSWORD, PASSWORD_FILE, PASSWORD_COMMAND, CACHE_DIR, CACERT.
 struct RepoOptions {
     std::string repository, repository_file;
     std::string password_file, password_command;
@@ -24,6 +24,7 @@ struct RepoOptions {
     std::string retry_lock;     // a duration
     uint64_t limit_upload = 0;  // KiB/s
     uint64_t limit_download = 0;
+    std::string ca_file;
     std::vector<std::string> extended;  // key=value: sftp.command, sftp.args, sftp.connections, …
 };
 

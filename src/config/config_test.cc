@@ -79,6 +79,15 @@ name = "off"
 url = "sftp:u@h:/r"
 password_command = "echo x"
 ssh_options = ["-i", "key"]
+[[place]]
+name = "bucket"
+url = "s3:https://h/b/p"
+password_command = "echo x"
+region = "eu-west-3"
+credentials = "file:keys"
+storage_class = "STANDARD_IA"
+bucket_lookup = "dns"
+ca_file = "ca.pem"
 [[files]]
 name = "uploads"
 path = "../data"
@@ -111,6 +120,13 @@ every = "weekly"
     EXPECT_EQ(main.pack_size, 32u << 20);
     EXPECT_EQ(c.place("off").failure_domain(), "off");
     EXPECT_EQ(c.place("off").ssh_options, (std::vector<std::string>{"-i", "key"}));
+    const PlaceConfig& bucket = c.place("bucket");
+    EXPECT_EQ(bucket.url, "s3:https://h/b/p");
+    EXPECT_EQ(bucket.region, "eu-west-3");
+    EXPECT_EQ(bucket.credentials, "file:/etc/x/keys");
+    EXPECT_EQ(bucket.storage_class, "STANDARD_IA");
+    EXPECT_EQ(bucket.bucket_lookup, "dns");
+    EXPECT_EQ(bucket.ca_file, "/etc/x/ca.pem");
     const FilesConfig& files = c.source("uploads");
     EXPECT_EQ(files.path, "/etc/data");
     EXPECT_EQ(files.every, std::chrono::minutes(90));
@@ -249,8 +265,12 @@ INSTANTIATE_TEST_SUITE_P(
             "has no password", "SEVENFOLD_PASSWORD_OFFSITE"},
         Bad{"SmallPacks", replaced("domain = \"hetzner\"", "pack_size = \"1MiB\""), 11, "from 4MiB",
             ""},
-        Bad{"LaterScheme", replaced("sftp:backup@vault:/srv", "s3:https://x/y"), 10,
-            "does not store at s3: places yet", "sftp:user@host"},
+        Bad{"LaterScheme", replaced("sftp:backup@vault:/srv", "rest:https://x/y"), 10,
+            "does not store at rest: places yet", "sftp:user@host"},
+        Bad{"BucketOptionElsewhere", replaced("domain = \"hetzner\"", "storage_class = \"X\""), 11,
+            "storage_class is for s3: places only", ""},
+        Bad{"BucketLookup", replaced("domain = \"hetzner\"", "bucket_lookup = \"x\""), 11,
+            "bucket_lookup", "auto, dns, path"},
         Bad{"OddScheme", replaced("sftp:backup@vault:/srv", "ftp:x"), 10,
             "unknown kind of place ftp:", ""},
         Bad{"SameUrl", replaced("sftp:backup@vault:/srv", "/nowhere/../nowhere/main/"), 10,

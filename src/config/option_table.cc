@@ -78,8 +78,8 @@ constexpr Option kOptions[] = {
     {"place", "name", text, "", "", "", true, "", "\"offsite\"",
      "A short name, used in commands and reports", into<&Place::name>},
     {"place", "url", text, "", "", "", true, "", "\"sftp:backup@vault.example.net:/srv/shop\"",
-     "Where the repository lies, as restic writes it: a folder, or sftp:user@host:/folder. A "
-     "relative folder starts at the configuration's folder",
+     "Where the repository lies, as restic writes it: a folder, sftp:user@host:/folder, or "
+     "s3:https://host/bucket/prefix. A relative folder starts at the configuration's folder",
      into<&Place::url>},
     {"place", "domain", text, "", "", "", false, "", "\"hetzner\"",
      "What would fail together with this place: the vendor, the building. Places with the same "
@@ -103,6 +103,25 @@ constexpr Option kOptions[] = {
     {"place", "ssh_options", text_list, "[]", "", "", false, "",
      "[\"-i\", \"/etc/sevenfold/ssh_key\"]", "More arguments for ssh, for sftp: places",
      into<&Place::ssh_options>},
+    {"place", "region", text, "", "", "", false, "", "\"eu-central-1\"",
+     "The bucket's region, for s3: places. Default: from the host's name, AWS_REGION, or what the "
+     "server says",
+     into<&Place::region>},
+    {"place", "credentials", text, "", "", "", false, "", "\"profile:backup\"",
+     "Where the keys of an s3: place come from: environment, profile:NAME (of ~/.aws), file:PATH, "
+     "command:COMMAND, instance (the machine's role) or anonymous. Default: the first of "
+     "environment, profile and role that has some",
+     into<&Place::credentials>},
+    {"place", "storage_class", text, "", "", "", false, "", "\"STANDARD_IA\"",
+     "Storage class of the packs in an s3: place, one that is read at once. Default: the bucket's",
+     into<&Place::storage_class>},
+    {"place", "bucket_lookup", text, "\"auto\"", "", "", false, "auto|dns|path", "\"path\"",
+     "How the bucket of an s3: place is named to the server: dns (bucket.host), path "
+     "(host/bucket), or auto: as AWS wants it there, else path",
+     into<&Place::bucket_lookup>},
+    {"place", "ca_file", text, "", "", "", false, "", "\"/etc/sevenfold/ca.pem\"",
+     "File with the certificates that are trusted over https, instead of the system's",
+     into<&Place::ca_file>},
     {"place", "pack_size", size, "\"16MiB\"", "bytes", "", false, "", "\"64MiB\"",
      "Size of the files in the repository, from 4MiB to 128MiB; larger ones suit fast links",
      into<&Place::pack_size>},

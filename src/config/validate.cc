@@ -100,6 +100,7 @@ class Validator {
     void app();
     void check_place(PlaceConfig& place);
     void check_url(PlaceConfig& place);
+    void check_s3(PlaceConfig& place, bool is_s3);
     void check_password(PlaceConfig& place);
     void check_files(FilesConfig& files);
     // What sources of all kinds have: name, schedule, places, tags.
@@ -179,19 +180,40 @@ void Validator::check_place(PlaceConfig& place) {
 void Validator::check_url(PlaceConfig& place) {
     const std::string section = "place " + place.name;
     if (auto path = local_path(place.url)) {
+        check_s3(place, false);
         if (path->empty()) return problem(line(place, "url"), "url is empty");
         place.url = absolute(*path);
         return effective(section, "url", place.url);
     }
     effective(section, "url", redacted(place.url));
     std::string scheme = place.url.substr(0, place.url.find(':'));
-    if (scheme == "sftp") return;
-    constexpr std::string_view kLater[] = {"s3", "rest", "b2", "azure", "gs", "swift", "rclone"};
+    check_s3(place, scheme == "s3");
+    if (scheme == "sftp" || scheme == "s3") return;
+    constexpr std::string_view kLater[] = {"rest", "b2", "azure", "gs", "swift", "rclone"};
     bool later = std::find(std::begin(kLater), std::end(kLater), scheme) != std::end(kLater);
     problem(line(place, "url"),
             later ? fmt::format("this version does not store at {}: places yet", scheme)
                   : fmt::format("unknown kind of place {}:", scheme),
-            "Use a folder (/srv/backup) or sftp:user@host:/folder.");
+            "Use a folder (/srv/backup), sftp:user@host:/folder or s3:https://host/bucket/prefix.");
+}
+
+// Options of buckets, and files that they name.
+void Validator::check_s3(PlaceConfig& place, bool is_s3) {
+    const std::string section = "place " + place.name;
+    for (auto [key, value] : {std::pair{"region", &place.region},
+                              {"credentials", &place.credentials},
+                              {"storage_class", &place.storage_class},
+                              {"ca_file", &place.ca_file}})
+        if (!is_s3 && !value->empty())
+            problem(line(place, key), fmt::format("{} is for s3: places only", key));
+    if (place.credentials.starts_with("file:")) {
+        place.credentials = "file:" + absolute(place.credentials.substr(5));
+        effective(section, "credentials", place.credentials);
+    }
+    if (!place.ca_file.empty()) {
+        place.ca_file = absolute(place.ca_file);
+        effective(section, "ca_file", place.ca_file);
+    }
 }
 
 void Validator::check_password(PlaceConfig& place) {

@@ -16,6 +16,11 @@ storage::BackendOptions backend_options(const config::PlaceConfig& place) {
     options.download_limit = place.download_limit;
     options.connections = static_cast<unsigned>(place.connections);
     options.ssh_args = place.ssh_options;
+    options.ca_file = place.ca_file;
+    options.s3 = {.region = place.region,
+                  .credentials = place.credentials,
+                  .storage_class = place.storage_class,
+                  .bucket_lookup = place.bucket_lookup};
     return options;
 }
 

@@ -12,16 +12,17 @@
 #include "storage/limit_backend.h"
 #include "storage/local/local_backend.h"
 #include "storage/retry_backend.h"
+#include "storage/s3/s3_location.h"
 #include "storage/sftp/sftp_backend.h"
 
 namespace sevenfold::storage {
 namespace {
 
-constexpr std::string_view kLaterSchemes[] = {"s3", "rest", "b2", "azure", "gs", "swift", "rclone"};
+constexpr std::string_view kLaterSchemes[] = {"rest", "b2", "azure", "gs", "swift", "rclone"};
 
 [[noreturn]] void bad_location(std::string_view url, std::string_view why) {
     throw Error(ErrorKind::config, fmt::format("repository {}: {}", redact_url(url), why),
-                "Write a folder, sftp:user@host:/dir or sftp://user@host:port//dir.");
+                "Write a folder, sftp:user@host:/dir or s3:https://host/bucket/prefix.");
 }
 
 // Removes doubled slashes, "." parts and a trailing slash; ".." stays, because what it means
@@ -143,6 +144,7 @@ std::string Location::display() const {
                      path.find(':') == path.npos;
         return plain ? path : "local:" + path;
     }
+    if (driver == Driver::s3) return display_s3_location(*this);
     std::string at = user.empty() ? host : user + "@" + host;
     bool bracket = host.find(':') != host.npos;
     // In the short form this would look like a password.
@@ -164,6 +166,13 @@ Location parse_location(std::string_view url) {
         return {.path = std::string(url)};
     if (url.starts_with("sftp://")) return parse_sftp_url(url, url.substr(7));
     if (url.starts_with("sftp:")) return parse_sftp_short(url, url.substr(5));
+    if (url.starts_with("s3:")) {
+        try {
+            return parse_s3_location(url);
+        } catch (const Error& error) {
+            throw error.with_context(fmt::format("repository {}", redact_url(url)));
+        }
+    }
     size_t colon = url.find(':');
     if (colon == url.npos) return {.path = std::string(url)};
     std::string_view scheme = url.substr(0, colon);
@@ -171,7 +180,7 @@ Location parse_location(std::string_view url) {
         throw Error(
             ErrorKind::unsupported,
             fmt::format("repository {}: this build cannot use {} yet", redact_url(url), scheme),
-            "Use a local folder or sftp:user@host:/dir.");
+            "Use a local folder, sftp:user@host:/dir or s3:https://host/bucket/prefix.");
     throw Error(ErrorKind::config,
                 fmt::format("repository {}: unknown scheme {}", redact_url(url), scheme),
                 "Put local: in front if this is a local folder.");
@@ -205,12 +214,13 @@ std::unique_ptr<Backend> open_backend(const Location& location, const BackendOpt
     if (options.download_limit != 0)
         limits.download = std::make_shared<TokenBucket>(options.download_limit);
     std::unique_ptr<Backend> backend;
-    if (location.driver == Location::Driver::sftp) {
-        // SFTP shapes its traffic request by request, which is smoother than file by file.
-        backend = open_sftp(location, options, limits);
-        limits.upload = limits.download = nullptr;
-    } else {
+    if (location.driver == Location::Driver::local) {
         backend = std::make_unique<LocalBackend>(location.path);
+    } else {
+        // These shape their traffic piece by piece, which is smoother than file by file.
+        backend = location.driver == Location::Driver::sftp ? open_sftp(location, options, limits)
+                                                            : open_s3(location, options, limits);
+        limits.upload = limits.download = nullptr;
     }
     if (options.connections != 0 || limits.upload || limits.download)
         backend = std::make_unique<LimitBackend>(std::move(backend), limits);

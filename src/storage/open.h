@@ -1,7 +1,8 @@
 // Where a repository lies, as people write it, and the backend for it.
 //
 // restic's forms: "/dir", "local:dir", "sftp:user@host:/dir", "sftp://user@host:port//dir" (a path
-// with a single slash after the host is relative to the login folder, as is "sftp:host:dir").
+// with a single slash after the host is relative to the login folder, as is "sftp:host:dir"),
+// "s3:https://host[:port]/bucket/prefix" (see s3/s3_location.h).
 #pragma once
 
 #include <chrono>
@@ -17,25 +18,37 @@
 namespace sevenfold::storage {
 
 struct Location {
-    enum class Driver { local, sftp };
+    enum class Driver { local, sftp, s3 };
 
     Driver driver = Driver::local;
-    std::string path;   // local: as written; sftp: absolute, or relative to the login folder
-    std::string host;   // sftp only, as are the next two
-    std::string user;   // empty: ssh decides
-    uint16_t port = 0;  // 0: ssh decides
+    // local: as written; sftp: absolute, or relative to the login folder; s3: the prefix without
+    // slashes at its ends, perhaps empty.
+    std::string path;
+    std::string host;    // sftp and s3; an IPv6 address without brackets
+    std::string user;    // sftp; empty: ssh decides
+    uint16_t port = 0;   // 0: ssh decides, or the scheme's own
+    std::string bucket;  // s3
+    bool tls = true;     // s3
 
     bool operator==(const Location&) const = default;
     // A URL that parses back to the same location. A location holds no password to show.
     std::string display() const;
 };
 
-// Throws Error{config} for what is not a location, Error{unsupported} for "s3:", "rest:" and
+// Throws Error{config} for what is not a location, Error{unsupported} for "rest:" and
 // restic's other schemes. Errors never repeat a password.
 Location parse_location(std::string_view url);
 
 // The URL with a password in it replaced by ***; for messages about any URL.
 std::string redact_url(std::string_view url);
+
+// For s3: locations.
+struct S3Options {
+    std::string region;         // empty: found out
+    std::string credentials;    // where the keys come from, see s3/credentials.h
+    std::string storage_class;  // of packs; empty: the bucket's own
+    std::string bucket_lookup;  // "auto", "dns" (bucket.host) or "path" (host/bucket); empty: auto
+};
 
 struct BackendOptions {
     uint64_t upload_limit = 0;    // bytes a second, 0: none
@@ -50,13 +63,15 @@ struct BackendOptions {
     // sftp.command.
     std::string sftp_command;
     bool ssh_may_ask = false;  // ssh may ask for a password or passphrase on the terminal
-    std::stop_token stop;      // ends pauses between retries; what has begun may still be finished
+    std::string ca_file;       // https: certificates to trust instead of the system's
+    S3Options s3;
+    std::stop_token stop;  // ends pauses between retries; what has begun may still be finished
     // No progress of a request for so long: the connection is given up.
     std::chrono::nanoseconds stall_timeout = std::chrono::seconds(60);
 };
 
 // The driver, wrapped so that it honours the limits and retries temporary failures. Opens nothing
-// yet: the first operation connects.
+// yet: the first operation connects. Throws Error{config} for options that cannot be.
 std::unique_ptr<Backend> open_backend(const Location& location, const BackendOptions& options = {});
 
 }  // namespace sevenfold::storage

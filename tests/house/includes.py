@@ -5,7 +5,7 @@ import os
 
 import house
 
-HEAVY = ("CLI/", "toml++/", "nlohmann/", "spdlog/", "boost/", "simdjson", "curl/", "sqlite3",
+HEAVY = ("CLI/", "toml++/", "nlohmann/", "spdlog/", "boost/", "simdjson", "curl/", "pugixml", "sqlite3",
          "openssl/", "zstd", "benchmark/")
 TEST_LIBRARIES = ("gtest/", "gmock/", "rapidcheck")
 

@@ -1,17 +1,16 @@
-// cheap_key DIR PASSWORD_FILE: the same password opens the repository in DIR at once.
+// cheap_key DIR|URL PASSWORD_FILE: the same password opens the repository there at once.
 //
 // A real key costs a third of a second to open, for us and for restic, and the tests open
 // repositories thousands of times. This puts a key of the cheapest kind in the place of all keys
 // there are: only for tests that are not about keys.
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include "core/error.h"
 #include "repository/repository.h"
-#include "storage/local/local_backend.h"
+#include "storage/open.h"
 
 namespace {
 
@@ -27,10 +26,9 @@ Secret read_password(const char* path) {
     return Secret(text);
 }
 
-void make_cheap(const char* folder, const char* password_file) {
+void make_cheap(const char* place, const char* password_file) {
     Secret password = read_password(password_file);
-    auto backend =
-        std::make_unique<storage::LocalBackend>(std::filesystem::absolute(folder).string());
+    auto backend = storage::open_backend(storage::parse_location(place));
     auto repository = repository::Repository::open(std::move(backend), password, {});
     storage::Backend& files = repository->backend();
     std::vector<Error> damaged;
@@ -45,7 +43,7 @@ void make_cheap(const char* folder, const char* password_file) {
 
 int main(int argc, char** argv) {
     if (argc != 3) {
-        fmt::print(stderr, "usage: cheap_key DIR PASSWORD_FILE\n");
+        fmt::print(stderr, "usage: cheap_key DIR|URL PASSWORD_FILE\n");
         return 2;
     }
     try {

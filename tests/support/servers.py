@@ -1,4 +1,6 @@
-"""An ssh server of the test's own on a loopback port, and a proxy that cuts connections."""
+"""Servers of the test's own on loopback ports: ssh, S3, one that answers what it is told, and a proxy
+that cuts connections."""
+import http.server
 import os
 import shlex
 import shutil
@@ -8,6 +10,8 @@ import subprocess
 import threading
 
 import program
+import restic
+import rgw
 
 ALIAS = "sevenfold-test"  # the name under which known_hosts has the server
 
@@ -108,6 +112,90 @@ class Sshd:
     def restic_option(self, port=None):
         words = ["ssh", *self.ssh_options(port), "vault.test", "-s", "sftp"]
         return "sftp.command=" + " ".join(shlex.quote(word) for word in words)
+
+
+class S3:
+    """A real S3 server with one bucket, `BUCKET`, and its owner's keys in the test's environment.
+    Stopped at the end of the test, and also when the test dies."""
+    BUCKET = "copies"
+
+    def __init__(self, case, tls=False, bucket=True):
+        self.case = case
+        self.ca_file = self._make_certificate() if tls else None
+        try:
+            self.server = rgw.Rgw(case.path("s3"), self.ca_file)
+        except rgw.Failed as failure:
+            case.fail(str(failure))
+        case.addCleanup(self.server.stop)
+        if bucket:
+            self.server.make_bucket(self.BUCKET)
+        case.env.update(AWS_ACCESS_KEY_ID=rgw.KEY, AWS_SECRET_ACCESS_KEY=rgw.SECRET)
+
+    def _make_certificate(self):
+        """Of its own authority, for the loopback address: certificate and key in one file."""
+        path = self.case.path("s3.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                        "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path,
+                        "-out", path + ".crt"], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        with open(path, "ab") as both, open(path + ".crt", "rb") as certificate:
+            both.write(certificate.read())
+        return path
+
+    def url(self, prefix="shop", port=None):
+        scheme = "https" if self.ca_file else "http"
+        return f"s3:{scheme}://127.0.0.1:{port or self.server.port}/{self.BUCKET}/{prefix}"
+
+    def use(self, app, place, port=None):
+        """Makes a place of an app, a folder so far, a bucket with a new repository in it."""
+        app.url(place, self.url(place, port))
+        app("init", "--repositories")
+        program.make_key_cheap(self.case, self.url(place), app.password_file(place))
+
+    def restic(self, case, prefix, password_file):
+        return restic.Restic(case, self.url(prefix), password_file)
+
+
+class Answering:
+    """An HTTP server whose answers a function makes: handler(method, path) -> (status, headers,
+    body). A Content-Length among the headers is sent as it is, be it true or not."""
+
+    def __init__(self, case, handler):
+        self.requests = []
+        requests = self.requests
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                requests.append((self.command, self.path))
+                status, headers, body = handler(self.command, self.path)
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+                self.close_connection = True
+
+            do_GET = do_HEAD = do_PUT = do_DELETE = answer
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        case.addCleanup(self.stop, thread)
+
+    def stop(self, thread):
+        self.server.shutdown()
+        thread.join()
+        self.server.server_close()
 
 
 class Proxy:

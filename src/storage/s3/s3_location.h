@@ -1,0 +1,23 @@
+// The URL forms of buckets, restic's: "s3:https://host[:port]/bucket/prefix", "s3:http://…",
+// "s3:host[:port]/bucket/prefix" and "s3://host/bucket/prefix" (both https).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "storage/limit_backend.h"
+#include "storage/open.h"
+
+namespace sevenfold::storage {
+
+// `url` begins with "s3:". Throws Error{config} with a message that names no URL and holds no
+// secret.
+Location parse_s3_location(std::string_view url);
+std::string display_s3_location(const Location& location);
+
+// Throws Error{config} for options that cannot be. `limits` shape its traffic.
+std::unique_ptr<Backend> open_s3(const Location& location, const BackendOptions& options,
+                                 const Limits& limits);
+
+}  // namespace sevenfold::storage
