@@ -104,12 +104,16 @@ DatabaseHistory open_history(const config::AppConfig& config,
                     fmt::format("there is no binlog of database {}", database.name),
                     "The stream brings it: stream = true, and `sevenfold stream` must run.");
     }
-    std::string folder = config.app.state_dir + "/timeline";
-    os::make_dirs(folder);
-    out.timeline = database::open_timeline(database.driver,
-                                           folder + "/" + database.name + ".sqlite", *out.logs);
+    out.timeline =
+        database::open_timeline(database.driver, timeline_file(config, database), *out.logs);
     out.timeline->update();
     return out;
+}
+
+std::string timeline_file(const config::AppConfig& config, const config::DatabaseConfig& database) {
+    std::string folder = config.app.state_dir + "/timeline";
+    os::make_dirs(folder);
+    return folder + "/" + database.name + ".sqlite";
 }
 
 PastServer::PastServer(const config::AppConfig& config, const config::DatabaseConfig& database,

@@ -22,6 +22,9 @@ DatabaseHistory open_history(const config::AppConfig& config,
                              const config::DatabaseConfig& database, std::vector<JobPlace> places,
                              const std::string& only = {});
 
+// Where the index of the timeline is; its folder is made.
+std::string timeline_file(const config::AppConfig& config, const config::DatabaseConfig& database);
+
 // A server as it was at a moment, on a folder that goes away with it.
 class PastServer {
   public:

@@ -134,6 +134,7 @@ class Restorer {
             throw Error(ErrorKind::unsupported,
                         "a physical base cannot be loaded into a running server",
                         "Restore it to a folder with --data-dir and start a server on it.");
+        if (!options_.tables.empty() && replays()) return beside(target);
         load(target, {}, options_.tables);
         replay(target);
     }

@@ -7,7 +7,9 @@
 #include <thread>
 
 #include "core/log.h"
+#include "database/timeline.h"
 #include "os/file.h"
+#include "protect/database_history.h"
 #include "protect/places.h"
 #include "protect/second_spool.h"
 
@@ -197,6 +199,17 @@ database::StreamRequest make_request(const config::AppConfig& config,
 
 }  // namespace
 
+// The timeline, so that a look at it finds it ready.
+static void index_spool(const config::AppConfig& config, const config::DatabaseConfig& database,
+                        const std::string& spool) {
+    try {
+        auto logs = database::open_log_folder(spool);
+        database::open_timeline(database.driver, timeline_file(config, database), *logs)->extend();
+    } catch (...) {
+        log_warning("the timeline is not brought up to date: {}", current_error().message());
+    }
+}
+
 void run_stream(const config::AppConfig& config, const config::DatabaseConfig& database,
                 const StreamOptions& options, const StreamEvents& events, std::stop_token stop) {
     auto configs = places_of(config, database);
@@ -247,6 +260,7 @@ void run_stream(const config::AppConfig& config, const config::DatabaseConfig& d
         }
         if (ended.stop_requested()) break;
         for (auto& sealer : sealers) sealer->request();
+        index_spool(config, database, request.spool);
         try {
             receiver->trim(kKeepInSpool);
         } catch (...) {

@@ -90,6 +90,7 @@ class MariadbTimeline : public database::Timeline {
         : archive_(archive), index_(path) {}
 
     uint64_t update() override { return index_.update(archive_).added; }
+    uint64_t extend() override { return index_.extend(archive_).added; }
 
     std::vector<LoggedTransaction> query(const TimelineQuery& query) override {
         std::vector<LoggedTransaction> out;

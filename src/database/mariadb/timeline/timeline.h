@@ -58,6 +58,10 @@ class Timeline {
     // indexed. A damaged file is noted as a gap and passed over. Safe to interrupt: what was
     // indexed stays.
     TimelineUpdate update(const LogArchive& archive);
+    // The same for an archive of the newest files only, as a spool is: what was indexed before
+    // stays. Does nothing when the archive does not continue that, or while another process is
+    // updating; the next update() catches up.
+    TimelineUpdate extend(const LogArchive& archive);
 
     // Transaction::segment is not set: find_segment tells it for an archive.
     std::vector<Transaction> query(const TimelineFilter& filter);

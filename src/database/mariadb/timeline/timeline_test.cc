@@ -145,6 +145,42 @@ TEST_F(TimelineTest, GoesOnWhereItStopped) {
     EXPECT_TRUE(timeline.gaps().empty());
 }
 
+TEST_F(TimelineTest, IsExtendedFromASpoolThatHasOnlyTheNewest) {
+    auto archive = archive_log(server_, logs());
+    {
+        Timeline timeline(path());
+        EXPECT_EQ(timeline.extend(*archive).added, 9u);
+    }
+    std::filesystem::path first = log_file("bin.000001"), away = folder_ / "away";
+    std::filesystem::rename(first, away);
+    connection_->execute("FLUSH BINARY LOGS");
+    at(1060, "INSERT INTO customers VALUES (1000, 1)");
+    copy_log(server_, logs());
+    std::filesystem::remove(first);
+    {
+        Timeline timeline(path());
+        EXPECT_EQ(timeline.extend(*open_log_folder(logs())).added, 1u);
+        EXPECT_EQ(timeline.extend(*open_log_folder(logs())).added, 0u);
+        EXPECT_EQ(timeline.size(), 10u);
+    }
+    // A spool that does not join on, or an empty one, changes nothing.
+    connection_->execute("FLUSH BINARY LOGS");
+    at(1070, "INSERT INTO customers VALUES (1001, 1)");
+    copy_log(server_, logs());
+    for (const char* name : {"bin.000001", "bin.000002", "bin.000003"})
+        std::filesystem::remove(log_file(name));
+    storage::TestFolder empty;
+    Timeline timeline(path());
+    EXPECT_EQ(timeline.extend(*open_log_folder(logs())).added, 0u);
+    EXPECT_EQ(timeline.extend(*open_log_folder(empty.path())).added, 0u);
+    EXPECT_EQ(timeline.size(), 10u);
+    // The whole archive then adds what is missing, and makes nothing anew.
+    copy_log(server_, logs());
+    TimelineUpdate update = timeline.update(*open_log_folder(logs()));
+    EXPECT_EQ(update.added, 1u);
+    EXPECT_FALSE(update.rebuilt);
+}
+
 TEST_F(TimelineTest, IsMadeAnewWhenItDoesNotFit) {
     auto archive = archive_log(server_, logs());
     {

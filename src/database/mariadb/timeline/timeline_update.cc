@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 
 #include <algorithm>
 #include <map>
@@ -6,11 +8,22 @@
 #include "core/error.h"
 #include "database/mariadb/timeline/timeline.h"
 #include "database/mariadb/timeline/timeline_impl.h"
+#include "os/file.h"
 
 namespace sevenfold::database::mariadb {
 namespace {
 
 constexpr int kBatch = 5000;  // transactions between commits
+
+// One process at a time adds to an index. Nothing: another one is at it.
+std::optional<os::UniqueFd> lock_index(const std::string& path, int how) {
+    os::UniqueFd fd = os::open_file(path + ".lock", O_CREAT | O_RDWR, 0600);
+    while (::flock(fd.get(), how) != 0) {
+        if (errno == EWOULDBLOCK) return std::nullopt;
+        if (errno != EINTR) throw errno_error("lock " + path);
+    }
+    return fd;
+}
 
 struct IndexedFile {
     int64_t id;
@@ -59,7 +72,8 @@ class Updater {
     Updater(const Updater&) = delete;
     Updater& operator=(const Updater&) = delete;
 
-    bool fits();
+    enum class Older { dropped, kept };  // files that the archive has no longer
+    bool fits(Older older);
     uint64_t run();
 
   private:
@@ -106,7 +120,7 @@ void Updater::commit() {
 
 // Whether the archive continues what was indexed: its oldest files may be gone, only the last one
 // may have grown, and all others come after it.
-bool Updater::fits() {
+bool Updater::fits(Older older) {
     const auto& segments = archive_.segments();
     size_t gone = 0, at = 0;
     auto same = [](const IndexedFile& f, const LogSegment& s) {
@@ -136,7 +150,7 @@ bool Updater::fits() {
         }
     }
     last.reset();
-    if (gone > 0) drop_old_files(gone);
+    if (gone > 0 && older == Older::dropped) drop_old_files(gone);
     return true;
 }
 
@@ -347,13 +361,22 @@ void Updater::store_transaction(const Transaction& t) {
 
 }  // namespace
 
+TimelineUpdate Timeline::extend(const LogArchive& archive) {
+    auto lock = lock_index(impl_->path, LOCK_EX | LOCK_NB);
+    if (!lock || archive.segments().empty()) return {};
+    Updater updater(*impl_->store, archive);
+    if (!updater.fits(Updater::Older::kept)) return {};
+    return {.added = updater.run()};
+}
+
 TimelineUpdate Timeline::update(const LogArchive& archive) {
     TimelineUpdate result;
+    auto lock = lock_index(impl_->path, LOCK_EX);
     for (;;) {
         try {
             {
                 Updater updater(*impl_->store, archive);
-                if (updater.fits()) {
+                if (updater.fits(Updater::Older::dropped)) {
                     result.added = updater.run();
                     return result;
                 }
