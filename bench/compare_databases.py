@@ -186,6 +186,13 @@ user = "root"
         return subprocess.run(self.argv("--json", "stream", "status"), capture_output=True,
                               text=True, check=False).stdout
 
+    def snapshots(self):
+        """Ids of the snapshots at the first place, oldest first."""
+        said = subprocess.run(self.argv("--json", "snapshots", "--place", "p1"), check=True,
+                              capture_output=True, text=True).stdout
+        lines = [json.loads(line) for line in said.splitlines()]
+        return [line["id"] for line in lines if line.get("type") == "snapshot"]
+
     def stored(self):
         return folder_bytes(f"{self.folder}/p1")
 
@@ -298,7 +305,8 @@ class Bench:
         expected = self.checksums(self.server)
         user = ["--user=root"]
         for _ in range(self.options.runs):
-            ours = Sevenfold(self.options.binary, self.scratch("sevenfold"), self.server)
+            ours = Sevenfold(self.options.binary, self.scratch("sevenfold"), self.server,
+                             "prepare = false")
             add("physical base, first", "sevenfold, two places", ours.backup("--method", "physical"),
                 bytes=ours.stored())
             files = self.scratch("backup")
@@ -309,23 +317,30 @@ class Bench:
             before = ours.stored()
             add("physical base, unchanged", "sevenfold, two places",
                 ours.backup("--method", "physical"), bytes=ours.stored() - before)
-            if self.options.prepared:
-                ours.call("db", "prepare")
-            data = self.scratch("restored/data")
-            os.makedirs(f"{self.work}/restored", exist_ok=True)
-            begun = time.monotonic()
-            ours.call("db", "restore", "--no-replay", "--data-dir", data)
-            server = Server(f"{self.work}/restored").start()
-            add("physical restore, until it answers", "sevenfold", time.monotonic() - begun)
-            self.compare(expected, server)
-            server.stop()
+            for state in "prepared", "as it came":
+                step = f"physical restore, {state}"
+                if state == "prepared":
+                    add("preparing it beforehand", "sevenfold, with CHECK TABLE",
+                        ours.call("db", "prepare"))
+                newest = ours.snapshots()[-1 if state == "prepared" else 0]
+                data = self.scratch("restored/data")
+                os.makedirs(f"{self.work}/restored", exist_ok=True)
+                begun = time.monotonic()
+                ours.call("db", "restore", "--no-replay", "--base", newest, "--data-dir", data)
+                server = Server(f"{self.work}/restored").start()
+                add(step, "sevenfold", time.monotonic() - begun)
+                self.compare(expected, server)
+                server.stop()
             data = self.scratch("restored/data")
             begun = time.monotonic()
             run(["mariadb-backup", "--prepare", f"--target-dir={files}"])
+            prepared = time.monotonic()
             run(["mariadb-backup", "--no-defaults", "--copy-back", f"--target-dir={files}",
                  f"--datadir={data}", f"--parallel={PROCESSORS}"])
             server = Server(f"{self.work}/restored").start()
-            add("physical restore, until it answers", "mariadb-backup", time.monotonic() - begun)
+            ended = time.monotonic()
+            add("physical restore, prepared", "mariadb-backup", ended - prepared)
+            add("physical restore, as it came", "mariadb-backup", ended - begun)
             self.compare(expected, server)
             server.stop()
         shutil.rmtree(f"{self.work}/restored", ignore_errors=True)
@@ -450,7 +465,6 @@ class Bench:
         stream.send_signal(signal.SIGTERM)
         stream.wait()
         added = base.stored() - before
-        print(f"  an hour of 20,000 transactions adds {added / 1e6:.2f} MB to a place", file=sys.stderr)
         before = base.stored()
         base.backup("--method", "logical")
         again = base.stored() - before
@@ -466,8 +480,6 @@ def main():
     parser.add_argument("--gb", type=float, default=1)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", default="dump,load,physical,replay,stream,hour")
-    parser.add_argument("--prepared", action="store_true",
-                        help="prepare the physical base before it is restored")
     parser.add_argument("--json")
     options = parser.parse_args()
     work = options.work or tempfile.mkdtemp(prefix="sevenfold-bench-")

@@ -149,6 +149,11 @@ class Restorer {
             step("preparing them");
             driver_->prepare(folder, increments, options_.memory, ours);
             for (const std::string& increment : increments) std::filesystem::remove_all(increment);
+            if (choice_.base.manifest.prepared && !replays() && !leave && !options_.beside) {
+                // A server ran on exactly these files when they were prepared.
+                remember(restore_step::kPhysical, started, choice_.bytes());
+                return nullptr;
+            }
         } else {
             step("making an empty server");
             driver_->install(folder, ours);
