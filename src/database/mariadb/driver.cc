@@ -41,7 +41,8 @@ std::optional<source::PlanOptions> plan_of(const LogArchive& archive,
     plan.cancel = request.stop;
     for (const std::string& gtid : request.drop) plan.drop.insert(parse_gtid(gtid));
     for (const auto& [gtid, statements] : request.replace)
-        plan.replace[parse_gtid(gtid)] = {statements, request.replace_database};
+        plan.replace[parse_gtid(gtid)] =
+            source::parse_replacement(statements, request.replace_database);
     using Kind = ReplayRequest::Until::Kind;
     using Where = source::Stop::Where;
     switch (request.until.kind) {
@@ -265,6 +266,13 @@ class MariadbDriver : public Driver {
             report.rights.push_back(
                 {kStates[static_cast<size_t>(right.state)], right.right, right.detail});
         return report;
+    }
+
+    void check_edits(const ReplayRequest& request) override {
+        for (const std::string& gtid : request.drop) parse_gtid(gtid);
+        for (const auto& [gtid, statements] : request.replace)
+            source::check_replacement(
+                parse_gtid(gtid), source::parse_replacement(statements, request.replace_database));
     }
 
     ReplayOutcome replay(const ServerLogin& target, const LogArchive& archive,
