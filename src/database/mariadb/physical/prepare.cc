@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "database/mariadb/physical/backup.h"
 #include "database/mariadb/physical/internal/checkpoints.h"
+#include "database/mariadb/server/full_disk.h"
 #include "database/mariadb/server/last_lines.h"
 #include "database/mariadb/server/scratch_server.h"
 #include "os/child_process.h"
@@ -67,13 +68,22 @@ void run_tool(const PrepareOptions& options, const std::string& program,
     for (const std::string& argument : options.tool_arguments) child.argv.push_back(argument);
     os::ChildProcess tool(child);
     std::stop_callback stopper(options.stop, [&] { tool.kill(SIGKILL); });
-    os::ExitStatus status = tool.wait();
+    DiskWatch disk(options.data_dir);
+    std::optional<os::ExitStatus> status;
+    while (!(status = tool.wait_for(std::chrono::milliseconds(500))))
+        if (disk.stays_full()) {
+            tool.kill(SIGKILL);
+            tool.wait();
+            throw disk.error("mariadb-backup --prepare");
+        }
     if (options.stop.stop_requested())
         throw Error(ErrorKind::interrupted, "the preparation was stopped");
     std::string said = tool.error_tail();
-    if (!status.ok() || said.find("completed OK!") == said.npos)
+    bool good = status->ok() && said.find("completed OK!") != said.npos;
+    if (!good && disk.explains(said)) throw disk.error("mariadb-backup --prepare");
+    if (!good)
         throw Error(ErrorKind::io,
-                    fmt::format("mariadb-backup --prepare failed ({}): {}", status.display(),
+                    fmt::format("mariadb-backup --prepare failed ({}): {}", status->display(),
                                 last_lines(said)),
                     "Restore the files anew before another attempt.");
 }

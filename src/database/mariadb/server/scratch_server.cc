@@ -11,6 +11,7 @@
 
 #include "core/log.h"
 #include "crypto/random.h"
+#include "database/mariadb/server/full_disk.h"
 #include "database/mariadb/server/internal/system_user.h"
 #include "database/mariadb/server/last_lines.h"
 #include "os/file.h"
@@ -194,7 +195,9 @@ std::vector<std::string> ScratchServer::arguments() const {
 
 void ScratchServer::wait_until_it_answers() {
     auto until = std::chrono::steady_clock::now() + options_.patience;
+    DiskWatch disk(options_.data_dir);
     for (;;) {
+        if (disk.stays_full()) throw disk.error("the start of mariadbd");
         if (options_.stop.stop_requested())
             throw Error(ErrorKind::interrupted, "the start of a server was stopped");
         try {
@@ -216,6 +219,8 @@ void ScratchServer::wait_until_it_answers() {
 }
 
 void ScratchServer::fail(ErrorKind kind, const std::string& what) const {
+    if (DiskWatch disk(options_.data_dir); disk.explains(error_log()))
+        throw disk.error("the start of mariadbd");
     throw Error(kind, fmt::format("mariadbd on {} did not start: {}: {}", options_.data_dir, what,
                                   last_lines(error_log())));
 }
