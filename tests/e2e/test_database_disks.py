@@ -89,10 +89,10 @@ class DatabaseDisksTest(program.Case):
             self.assertSays(said, "the base is not prepared: [^\n]*no space")
             disk.release()
             self.assertEqual(os.listdir(os.path.join(state, "restore")), [], "nothing is left")
+        self.app.edit(f'backup_tool = "{tool}"', "prepare = false")
         self.assertFalse([s for s in self.app.snapshots("near") if "prepared" in s["tags"]])
         self.assertEqual(len(self.app.snapshots("near")), 3)
         self.assertEqual(self.restored("far", "far"), self.server.checksums("shop"))
-        self.app.edit(f'backup_tool = "{tool}"', "prepare = false")
         self.app("db", "prepare")
         self.assertTrue([s for s in self.app.snapshots("near") if "prepared" in s["tags"]])
 

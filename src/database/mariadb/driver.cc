@@ -18,6 +18,7 @@
 #include "database/mariadb/replay/replay.h"
 #include "database/mariadb/server/detached.h"
 #include "database/mariadb/server/scratch_server.h"
+#include "database/mariadb/server/stored_plugins.h"
 #include "database/mariadb/server_facts.h"
 #include "database/mariadb/stream/check.h"
 #include "database/mariadb/stream_driver.h"
@@ -66,12 +67,7 @@ std::optional<source::PlanOptions> plan_of(const LogArchive& archive,
 class MariadbInstance : public Instance {
   public:
     explicit MariadbInstance(const StartOptions& options)
-        : options_(options),
-          server_(std::make_unique<ScratchServer>(ScratchOptions{.data_dir = options.data_dir,
-                                                                 .work_dir = options.run_dir,
-                                                                 .server_id = kServerId,
-                                                                 .binlog = options.writes_log,
-                                                                 .buffer_pool = options.memory})) {}
+        : options_(options), server_(std::make_unique<ScratchServer>(scratch(options))) {}
 
     ServerLogin login() const override {
         sql::MariadbOptions login = server_->login();
@@ -87,6 +83,20 @@ class MariadbInstance : public Instance {
 
   private:
     static constexpr uint32_t kServerId = 4'000'000'007;  // hardly that of a server with a history
+
+    static ScratchOptions scratch(const StartOptions& options) {
+        ScratchOptions out{.data_dir = options.data_dir,
+                           .work_dir = options.run_dir,
+                           .server_id = kServerId,
+                           .binlog = options.writes_log,
+                           .buffer_pool = options.memory};
+        StoredPlugins plugins = stored_plugins(options.data_dir);
+        for (const std::string& file : plugins.files)
+            out.plugins.push_back(plugins.folder + "/" + file);
+        out.arguments = plugins.arguments;
+        return out;
+    }
+
     StartOptions options_;
     std::unique_ptr<ScratchServer> server_;
 };

@@ -12,6 +12,7 @@
 #include "database/mariadb/server/full_disk.h"
 #include "database/mariadb/server/last_lines.h"
 #include "database/mariadb/server/scratch_server.h"
+#include "database/mariadb/server/stored_plugins.h"
 #include "os/child_process.h"
 #include "os/file.h"
 
@@ -58,8 +59,11 @@ void cut_ties(const std::string& folder, PrepareReport& report) {
 
 void run_tool(const PrepareOptions& options, const std::string& program,
               const std::string& incremental) {
+    // With the base's own options, of which the tool looks for some only there.
+    std::string option_file = stored_option_file(options.data_dir);
+    option_file = option_file.empty() ? "--no-defaults" : "--defaults-file=" + option_file;
     os::ChildOptions child{
-        .argv = {program, "--no-defaults", "--prepare", "--target-dir=" + options.data_dir,
+        .argv = {program, option_file, "--prepare", "--target-dir=" + options.data_dir,
                  fmt::format("--use-memory={}", options.memory)},
         .output = os::ChildOptions::Stream::null,
         .own_group = true,
@@ -110,6 +114,7 @@ PrepareReport prepare(const PrepareOptions& options) {
         throw Error(ErrorKind::corrupt, fmt::format("{}: {} where a full base is needed",
                                                     options.data_dir, printable(state.type)));
     cut_ties(options.data_dir, report);
+    stored_plugins(options.data_dir);  // throws when they would be missed, or are not to be trusted
     if (!state.prepared()) run_tool(options, tool.program, {});
     for (const std::string& folder : options.incremental_dirs)
         add_incremental(options, tool.program, folder, report);

@@ -131,7 +131,13 @@ void ScratchServer::make_folders() {
         own_folder_ = temporary_folder();
         socket_ = own_folder_ + "/s";
     }
-    os::make_dirs(work + "/no-plugins", 0755);
+    os::make_dirs(work + "/plugins", 0755);
+    for (const std::string& plugin : options_.plugins) {
+        std::filesystem::path link =
+            work + "/plugins/" + std::filesystem::path(plugin).filename().string();
+        std::filesystem::remove(link);
+        std::filesystem::create_symlink(plugin, link);
+    }
     if (!run_as_) return;
     for (const std::string& folder : {work, own_folder_})
         if (!folder.empty() && ::chown(folder.c_str(), run_as_->uid, run_as_->gid) != 0)
@@ -170,8 +176,7 @@ std::vector<std::string> ScratchServer::arguments() const {
         "--skip-slave-start", "--event-scheduler=OFF",
         // Engines that open connections or foreign files (CONNECT, SPIDER, FEDERATED) and whatever
         // else mysql.plugin names come from files.
-        "--plugin-dir=" +
-            (options_.plugin_dir.empty() ? work + "/no-plugins" : options_.plugin_dir),
+        "--plugin-dir=" + (options_.plugin_dir.empty() ? work + "/plugins" : options_.plugin_dir),
         fmt::format("--server-id={}", options_.server_id),
         fmt::format("--innodb-buffer-pool-size={}", options_.buffer_pool), "--performance-schema=0",
         // Several sessions may load one table; what counts is that it stops cleanly, not a crash.
