@@ -83,9 +83,10 @@ struct ReplayRequest {
         Time time;
         std::string transaction;
     } until;
-    std::vector<std::string> drop;                            // transactions
-    std::map<std::string, std::vector<std::string>> replace;  // transaction -> statements
-    std::string replace_database;                             // the default one of these
+    std::vector<std::string> drop;  // transactions
+    // Transaction -> texts of one or several statements each.
+    std::map<std::string, std::vector<std::string>> replace;
+    std::string replace_database;  // the default one of these
     unsigned threads = 0;
     std::function<void(uint64_t transactions, uint64_t total)> progress;
     std::stop_token stop;
@@ -290,6 +291,8 @@ class Driver {
     };
     // By using it, with the login of that feature. `canary`: also the stream's own writes.
     virtual AccountReport check_account(const std::string& feature, bool canary) = 0;
+    // Throws Error{usage} for what cannot be dropped or replaced like that, whatever the log holds.
+    virtual void check_edits(const ReplayRequest& request) = 0;
     // The target has exactly what a base at request.from has.
     virtual ReplayOutcome replay(const ServerLogin& target, const LogArchive& archive,
                                  const ReplayRequest& request) = 0;

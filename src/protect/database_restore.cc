@@ -121,6 +121,7 @@ class Restorer {
     // Without binlog only bases can be had.
     void check_goal() {
         bool edits = !options_.skip.empty() || !options_.replace.empty();
+        driver_->check_edits({.drop = options_.skip, .replace = options_.replace});
         if (replays()) return;
         if (options_.until.kind == Kind::after || options_.until.kind == Kind::before || edits)
             throw Error(

@@ -1,5 +1,7 @@
 """The stream, the timeline, and back to any transaction: a bad DELETE, and every way out of it."""
 import os
+import re
+import signal
 import unittest
 
 import app
@@ -163,6 +165,84 @@ class BackInTimeTest(program.Case):
         stream.send(2)
         self.assertEqual(stream.finish().code, 0)
         self.app.restic("near")("check")
+
+    def test_the_restored_server_is_left_running(self):
+        self.start_stream()
+        self.app("backup", "main")
+        before = self.server.checksums("shop")
+        bad = self.transaction("DELETE FROM shop.customer WHERE id <= 100")
+        self.app("backup", "main")  # waits for the stream
+        folder = self.path("new")
+        line = self.app("--json", "db", "restore", "--before", bad, "--data-dir", folder,
+                        "--start").json()[-1]
+        process = line["process"]
+        self.addCleanup(lambda: self.is_server(process, folder) and os.kill(process, signal.SIGKILL))
+        # The program has ended; its server has not.
+        self.assertTrue(self.is_server(process, folder))
+        left = mariadb.Mariadb(self, "left", data_dir=folder, start=False)
+        left.socket = line["socket"]
+        self.assertEqual(left.checksums("shop"), before)
+        self.assertEqual(left.sql("SELECT @@skip_networking, @@event_scheduler"), "1\tOFF")
+        left.sql("INSERT INTO shop.customer (name) VALUES ('after')")
+        self.assertEqual(left.sql("SELECT user FROM mysql.user WHERE user LIKE 'sevenfold-%'"), "")
+        # Nobody writes into its folder meanwhile.
+        self.assertFailsWell(self.app("db", "restore", "--data-dir", folder, code=1), 1,
+                             "is not empty")
+        os.kill(process, signal.SIGTERM)
+        program.wait_for(lambda: not self.is_server(process, folder), "the server to stop")
+        again = self.path("again")
+        said = self.app("db", "restore", "--data-dir", again, "--start")
+        self.assertSays(said, r"the server runs: process \d+, socket " + again)
+        process = int(re.search(r"process (\d+)", said.text)[1])
+        self.addCleanup(lambda: self.is_server(process, again) and os.kill(process, signal.SIGKILL))
+        self.assertTrue(self.is_server(process, again))
+
+    @staticmethod
+    def is_server(process, folder):
+        """A process id can be given anew: it must be the server of this folder."""
+        try:
+            with open(f"/proc/{process}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except FileNotFoundError:
+            return False
+        return f"--datadir={folder}".encode() in words
+
+    def test_other_statements_in_the_place_of_a_transaction(self):
+        self.start_stream()
+        self.app("backup", "main")
+        price = "SELECT SUM(price) FROM shop.item WHERE customer = 99"
+        old_price = float(self.server.sql(price))
+        bad = self.transaction("DELETE FROM shop.item WHERE customer <= 100")
+        also_bad = self.transaction("ALTER TABLE shop.item ADD COLUMN wrong INT")
+        self.server.sql("INSERT INTO shop.customer (name) VALUES ('later')")
+        self.app("backup", "main")
+        better = self.write("better.sql", """
+-- What was meant; it's not the end; of the file
+USE shop;
+DELETE FROM item WHERE customer = 100;
+/* and; more */ UPDATE item SET price = price + 1 WHERE customer = 99;
+INSERT INTO customer VALUES (1001, 'a;b''c\\';'' -- d'), (1002, "e;f")
+""")
+        ddl = self.write("ddl.sql", "ALTER TABLE shop.item ADD COLUMN right_one INT DEFAULT 7;\n")
+        server, line = self.restored("replaced", "--replace", f"{bad}={better}", "--replace",
+                                     f"{also_bad}={ddl}")
+        self.assertEqual(line["gtid"], self.server.gtid())
+        self.assertEqual(server.sql("SELECT COUNT(*), SUM(right_one) FROM shop.item"), "2994\t20958")
+        self.assertEqual(server.sql("SELECT name FROM shop.customer WHERE id > 500 ORDER BY id"),
+                         "later\na;b'c';' -- d\ne;f")
+        self.assertAlmostEqual(float(server.sql(price)), old_price + 6)
+        # What cannot run is said with its transaction, and what cannot be a replacement beforehand.
+        broken = self.write("broken.sql", "DELETE FROM shop.nothing;")
+        failed = self.app("db", "restore", "--data-dir", self.path("a"), "--replace",
+                          f"{bad}={broken}", code=1)
+        self.assertFailsWell(failed, 1, bad, "shop.nothing")
+        for text in ("COMMIT", "", "-- nothing\n", "DELETE FROM shop.item; DROP TABLE shop.item"):
+            file = self.write("wrong.sql", text)
+            refused = self.app("db", "restore", "--data-dir", self.path("b"), "--replace",
+                               f"{bad}={file}", code=None)
+            self.assertNotEqual(refused.code, 0)
+            self.assertFailsWell(refused, refused.code, f"replacement of {bad}")
+            self.assertFalse(os.path.exists(self.path("b")), text)
 
     def test_diff_of_two_moments(self):
         self.start_stream()

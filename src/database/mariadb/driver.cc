@@ -18,6 +18,7 @@
 #include "database/mariadb/replay/replay.h"
 #include "database/mariadb/server/detached.h"
 #include "database/mariadb/server/scratch_server.h"
+#include "database/mariadb/server/stored_plugins.h"
 #include "database/mariadb/server_facts.h"
 #include "database/mariadb/stream/check.h"
 #include "database/mariadb/stream_driver.h"
@@ -41,7 +42,8 @@ std::optional<source::PlanOptions> plan_of(const LogArchive& archive,
     plan.cancel = request.stop;
     for (const std::string& gtid : request.drop) plan.drop.insert(parse_gtid(gtid));
     for (const auto& [gtid, statements] : request.replace)
-        plan.replace[parse_gtid(gtid)] = {statements, request.replace_database};
+        plan.replace[parse_gtid(gtid)] =
+            source::parse_replacement(statements, request.replace_database);
     using Kind = ReplayRequest::Until::Kind;
     using Where = source::Stop::Where;
     switch (request.until.kind) {
@@ -65,12 +67,7 @@ std::optional<source::PlanOptions> plan_of(const LogArchive& archive,
 class MariadbInstance : public Instance {
   public:
     explicit MariadbInstance(const StartOptions& options)
-        : options_(options),
-          server_(std::make_unique<ScratchServer>(ScratchOptions{.data_dir = options.data_dir,
-                                                                 .work_dir = options.run_dir,
-                                                                 .server_id = kServerId,
-                                                                 .binlog = options.writes_log,
-                                                                 .buffer_pool = options.memory})) {}
+        : options_(options), server_(std::make_unique<ScratchServer>(scratch(options))) {}
 
     ServerLogin login() const override {
         sql::MariadbOptions login = server_->login();
@@ -86,6 +83,20 @@ class MariadbInstance : public Instance {
 
   private:
     static constexpr uint32_t kServerId = 4'000'000'007;  // hardly that of a server with a history
+
+    static ScratchOptions scratch(const StartOptions& options) {
+        ScratchOptions out{.data_dir = options.data_dir,
+                           .work_dir = options.run_dir,
+                           .server_id = kServerId,
+                           .binlog = options.writes_log,
+                           .buffer_pool = options.memory};
+        StoredPlugins plugins = stored_plugins(options.data_dir);
+        for (const std::string& file : plugins.files)
+            out.plugins.push_back(plugins.folder + "/" + file);
+        out.arguments = plugins.arguments;
+        return out;
+    }
+
     StartOptions options_;
     std::unique_ptr<ScratchServer> server_;
 };
@@ -265,6 +276,13 @@ class MariadbDriver : public Driver {
             report.rights.push_back(
                 {kStates[static_cast<size_t>(right.state)], right.right, right.detail});
         return report;
+    }
+
+    void check_edits(const ReplayRequest& request) override {
+        for (const std::string& gtid : request.drop) parse_gtid(gtid);
+        for (const auto& [gtid, statements] : request.replace)
+            source::check_replacement(
+                parse_gtid(gtid), source::parse_replacement(statements, request.replace_database));
     }
 
     ReplayOutcome replay(const ServerLogin& target, const LogArchive& archive,

@@ -288,6 +288,20 @@ TEST_F(ReaderTest, OurEventsAreAsTheServersOwn) {
     }
 }
 
+TEST(StatementTest, ATextIsCutIntoItsStatements) {
+    using Texts = std::vector<std::string>;
+    EXPECT_EQ(statements_of(""), Texts());
+    EXPECT_EQ(statements_of(" ;\n-- a; b\n; /* c; */ # d;"), Texts());
+    EXPECT_EQ(statements_of("SELECT 1"), Texts{"SELECT 1"});
+    EXPECT_EQ(statements_of("a 'x;''y\\';' b ; c \"z;\"\n;\nd `e;\\`;f"),
+              (Texts{"a 'x;''y\\';' b", "c \"z;\"", "d `e;\\`", "f"}));
+    EXPECT_EQ(statements_of("-- first;\nSELECT 1 -- it's;\n+ 2--1; /*!50000 SELECT 3 */;"),
+              (Texts{"-- first;\nSELECT 1 -- it's;\n+ 2--1", "/*!50000 SELECT 3 */"}));
+    EXPECT_EQ(statements_of("SELECT 'open;"), Texts{"SELECT 'open;"});
+    EXPECT_EQ(used_database("/* x */ use `a``b`"), "a`b");
+    EXPECT_EQ(used_database("USER x"), "");
+}
+
 TEST(Statements, NameTheTablesOfDdl) {
     using Names = std::vector<std::pair<std::string, std::string>>;
     EXPECT_EQ(named_tables("CREATE TABLE IF NOT EXISTS a (x INT)", "t"), (Names{{"t", "a"}}));

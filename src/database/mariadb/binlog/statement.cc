@@ -102,7 +102,58 @@ bool take_words(std::string_view& text, std::initializer_list<std::string_view> 
     return true;
 }
 
+// What begins here and may hold semicolons: a quoted text or a comment; 0: nothing of the kind.
+size_t opaque_size(std::string_view text) {
+    auto until = [&](std::string_view end, size_t from) {
+        size_t at = text.find(end, from);
+        return at == text.npos ? text.size() : at + end.size();
+    };
+    const char quote = text.front();
+    if (quote == '\'' || quote == '"' || quote == '`') {
+        for (size_t at = 1; at < text.size(); ++at) {
+            if (text[at] == '\\' && quote != '`')
+                ++at;
+            else if (text[at] == quote)  // doubled: another text follows at once
+                return at + 1;
+        }
+        return text.size();
+    }
+    bool dashes =
+        text.starts_with("--") && (text.size() == 2 || static_cast<unsigned char>(text[2]) <= ' ');
+    if (quote == '#' || dashes) return until("\n", 1);
+    // What the server runs of a comment may be quoted, too.
+    if (text.starts_with("/*") && !text.starts_with("/*!") && !text.starts_with("/*M!"))
+        return until("*/", 2);
+    return 0;
+}
+
 }  // namespace
+
+std::vector<std::string> statements_of(std::string_view text) {
+    std::vector<std::string> out;
+    size_t from = 0;
+    auto take = [&](size_t to) {
+        std::string_view statement = text.substr(from, to - from), content = statement;
+        skip_to_word(content);
+        if (!content.empty()) {
+            size_t first = statement.find_first_not_of(" \t\r\n");
+            size_t last = statement.find_last_not_of(" \t\r\n");
+            out.emplace_back(statement.substr(first, last - first + 1));
+        }
+        from = to + 1;
+    };
+    for (size_t at = 0; at < text.size();) {
+        size_t size = opaque_size(text.substr(at));
+        if (size == 0 && text[at] == ';') take(at);
+        at += std::max<size_t>(size, 1);
+    }
+    if (from < text.size()) take(text.size());
+    return out;
+}
+
+std::string used_database(std::string_view statement) {
+    return take_words(statement, {"USE"}) ? take_name(statement) : std::string();
+}
 
 StatementKind statement_kind(std::string_view statement) {
     std::string word = take_word(statement);

@@ -25,6 +25,12 @@ StatementKind statement_kind(std::string_view statement);
 std::vector<std::pair<std::string, std::string>> named_tables(std::string_view statement,
                                                               const std::string& database);
 
+// The statements of a text, cut at semicolons outside of quotes and comments, as the stock client
+// does without DELIMITER; what holds comments alone is left out.
+std::vector<std::string> statements_of(std::string_view text);
+// The database of a USE statement; empty: it is another one.
+std::string used_database(std::string_view statement);
+
 // Valid UTF-8: bytes that are none become U+FFFD.
 std::string valid_utf8(std::string_view text);
 

@@ -215,7 +215,13 @@ class Loader {
                 try {
                     control.execute(text);
                 } catch (const sql::ServerError& error) {
-                    throw loading_error(error, display(table));
+                    constexpr unsigned kCannotCreate = 1005;
+                    Error out = loading_error(error, display(table));
+                    if (error.number == kCannotCreate && text.find("ENCRYPTED") != text.npos)
+                        out = out.with_hint(
+                            "The table asks for encryption: restore into a running server that "
+                            "has the keys, with --server.");
+                    throw Error(out);
                 }
             }
         }

@@ -176,8 +176,11 @@ std::string readme(const BaseManifest& base) {
         "Restore with plain tools of the same series:\n\n"
         "  1. Restore the folder data/ into an empty folder D.\n"
         "  2. Remove every *.isl below D: they point to where tables lay on the old machine.\n"
-        "  3. mariadb-backup --prepare --target-dir=D{}\n"
+        "  3. mariadb-backup --defaults-file=D/backup-my.cnf --prepare --target-dir=D{}\n"
         "  4. chown -R mysql: D, and start mariadbd with --datadir=D.\n\n"
+        "Of an encrypted server, D/backup-my.cnf names the plugin and the file of keys. The keys "
+        "are "
+        "not in here.\n\n"
         "base.json says what it is. Replay of the binlog starts at its position.\n",
         base.server_version, base.tool_version,
         base.from_lsn == 0

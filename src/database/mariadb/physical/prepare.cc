@@ -9,8 +9,10 @@
 #include "core/log.h"
 #include "database/mariadb/physical/backup.h"
 #include "database/mariadb/physical/internal/checkpoints.h"
+#include "database/mariadb/server/full_disk.h"
 #include "database/mariadb/server/last_lines.h"
 #include "database/mariadb/server/scratch_server.h"
+#include "database/mariadb/server/stored_plugins.h"
 #include "os/child_process.h"
 #include "os/file.h"
 
@@ -57,8 +59,11 @@ void cut_ties(const std::string& folder, PrepareReport& report) {
 
 void run_tool(const PrepareOptions& options, const std::string& program,
               const std::string& incremental) {
+    // With the base's own options, of which the tool looks for some only there.
+    std::string option_file = stored_option_file(options.data_dir);
+    option_file = option_file.empty() ? "--no-defaults" : "--defaults-file=" + option_file;
     os::ChildOptions child{
-        .argv = {program, "--no-defaults", "--prepare", "--target-dir=" + options.data_dir,
+        .argv = {program, option_file, "--prepare", "--target-dir=" + options.data_dir,
                  fmt::format("--use-memory={}", options.memory)},
         .output = os::ChildOptions::Stream::null,
         .own_group = true,
@@ -67,13 +72,22 @@ void run_tool(const PrepareOptions& options, const std::string& program,
     for (const std::string& argument : options.tool_arguments) child.argv.push_back(argument);
     os::ChildProcess tool(child);
     std::stop_callback stopper(options.stop, [&] { tool.kill(SIGKILL); });
-    os::ExitStatus status = tool.wait();
+    DiskWatch disk(options.data_dir);
+    std::optional<os::ExitStatus> status;
+    while (!(status = tool.wait_for(std::chrono::milliseconds(500))))
+        if (disk.stays_full()) {
+            tool.kill(SIGKILL);
+            tool.wait();
+            throw disk.error("mariadb-backup --prepare");
+        }
     if (options.stop.stop_requested())
         throw Error(ErrorKind::interrupted, "the preparation was stopped");
     std::string said = tool.error_tail();
-    if (!status.ok() || said.find("completed OK!") == said.npos)
+    bool good = status->ok() && said.find("completed OK!") != said.npos;
+    if (!good && disk.explains(said)) throw disk.error("mariadb-backup --prepare");
+    if (!good)
         throw Error(ErrorKind::io,
-                    fmt::format("mariadb-backup --prepare failed ({}): {}", status.display(),
+                    fmt::format("mariadb-backup --prepare failed ({}): {}", status->display(),
                                 last_lines(said)),
                     "Restore the files anew before another attempt.");
 }
@@ -100,6 +114,7 @@ PrepareReport prepare(const PrepareOptions& options) {
         throw Error(ErrorKind::corrupt, fmt::format("{}: {} where a full base is needed",
                                                     options.data_dir, printable(state.type)));
     cut_ties(options.data_dir, report);
+    stored_plugins(options.data_dir);  // throws when they would be missed, or are not to be trusted
     if (!state.prepared()) run_tool(options, tool.program, {});
     for (const std::string& folder : options.incremental_dirs)
         add_incremental(options, tool.program, folder, report);

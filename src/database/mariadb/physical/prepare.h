@@ -31,7 +31,7 @@ struct PrepareReport {
 };
 
 // Throws Error: not_found for a missing tool, corrupt when these are not the files of a base or an
-// incremental does not follow, interrupted; else io with the end of what the tool said.
+// incremental does not follow, no_space, interrupted; else io with the end of what the tool said.
 // Preparing what is prepared already is no error, and changes nothing but owner and modes.
 PrepareReport prepare(const PrepareOptions& options);
 

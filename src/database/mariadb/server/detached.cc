@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "database/mariadb/server/scratch_server.h"
+#include "database/mariadb/server/stored_plugins.h"
 #include "os/child_process.h"
 #include "os/file.h"
 #include "os/user_names.h"
@@ -43,6 +44,9 @@ int64_t start_detached(const std::string& data_dir, uint64_t memory) {
                                      "--skip-slave-start",
                                      "--event-scheduler=OFF",
                                      fmt::format("--innodb-buffer-pool-size={}", memory)};
+    StoredPlugins plugins = stored_plugins(data_dir);
+    if (!plugins.folder.empty()) argv.push_back("--plugin-dir=" + plugins.folder);
+    argv.insert(argv.end(), plugins.arguments.begin(), plugins.arguments.end());
     if (geteuid() == 0) argv.push_back("--user=" + owner_of(data_dir));
     os::CommandOutput started = os::run_command({.argv = argv});
     int64_t pid = std::strtoll(std::string(as_text(started.output)).c_str(), nullptr, 10);

@@ -11,6 +11,7 @@
 
 #include "core/log.h"
 #include "crypto/random.h"
+#include "database/mariadb/server/full_disk.h"
 #include "database/mariadb/server/internal/system_user.h"
 #include "database/mariadb/server/last_lines.h"
 #include "os/file.h"
@@ -130,7 +131,13 @@ void ScratchServer::make_folders() {
         own_folder_ = temporary_folder();
         socket_ = own_folder_ + "/s";
     }
-    os::make_dirs(work + "/no-plugins", 0755);
+    os::make_dirs(work + "/plugins", 0755);
+    for (const std::string& plugin : options_.plugins) {
+        std::filesystem::path link =
+            work + "/plugins/" + std::filesystem::path(plugin).filename().string();
+        std::filesystem::remove(link);
+        std::filesystem::create_symlink(plugin, link);
+    }
     if (!run_as_) return;
     for (const std::string& folder : {work, own_folder_})
         if (!folder.empty() && ::chown(folder.c_str(), run_as_->uid, run_as_->gid) != 0)
@@ -169,8 +176,7 @@ std::vector<std::string> ScratchServer::arguments() const {
         "--skip-slave-start", "--event-scheduler=OFF",
         // Engines that open connections or foreign files (CONNECT, SPIDER, FEDERATED) and whatever
         // else mysql.plugin names come from files.
-        "--plugin-dir=" +
-            (options_.plugin_dir.empty() ? work + "/no-plugins" : options_.plugin_dir),
+        "--plugin-dir=" + (options_.plugin_dir.empty() ? work + "/plugins" : options_.plugin_dir),
         fmt::format("--server-id={}", options_.server_id),
         fmt::format("--innodb-buffer-pool-size={}", options_.buffer_pool), "--performance-schema=0",
         // Several sessions may load one table; what counts is that it stops cleanly, not a crash.
@@ -194,7 +200,9 @@ std::vector<std::string> ScratchServer::arguments() const {
 
 void ScratchServer::wait_until_it_answers() {
     auto until = std::chrono::steady_clock::now() + options_.patience;
+    DiskWatch disk(options_.data_dir);
     for (;;) {
+        if (disk.stays_full()) throw disk.error("the start of mariadbd");
         if (options_.stop.stop_requested())
             throw Error(ErrorKind::interrupted, "the start of a server was stopped");
         try {
@@ -216,6 +224,8 @@ void ScratchServer::wait_until_it_answers() {
 }
 
 void ScratchServer::fail(ErrorKind kind, const std::string& what) const {
+    if (DiskWatch disk(options_.data_dir); disk.explains(error_log()))
+        throw disk.error("the start of mariadbd");
     throw Error(kind, fmt::format("mariadbd on {} did not start: {}: {}", options_.data_dir, what,
                                   last_lines(error_log())));
 }

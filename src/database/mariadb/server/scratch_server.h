@@ -2,9 +2,9 @@
 // and replaying into a new data folder.
 //
 // It is cut off from the world: no network, no option files, its own socket in its own folder, no
-// replication, no events, no binlog unless asked for, no links out of the data folder, no plugins,
-// so no engines that reach other servers. It ends with this object, and with this process however
-// that ends.
+// replication, no events, no binlog unless asked for, no links out of the data folder, no plugins
+// but those that are named, so no engines that reach other servers. It ends with this object, and
+// with this process however that ends.
 #pragma once
 
 #include <chrono>
@@ -35,10 +35,11 @@ struct ScratchOptions {
     uint32_t server_id = 1;
     bool binlog = false;  // files "sevenfold-bin" in the data folder, ROW with full metadata
     uint64_t buffer_pool = 128 << 20;
-    // Where plugins are loaded from, by mysql.plugin and by `arguments`. Empty: an empty folder, so
-    // none are; tables of engines that are not part of mariadbd (RocksDB, Archive, …) and
-    // encrypted ones cannot be read then.
+    // Where plugins are loaded from, by mysql.plugin and by `arguments`. Empty: a folder with
+    // `plugins` alone; tables of engines that are not part of mariadbd (RocksDB, Archive, …) and
+    // encrypted ones cannot be read without theirs.
     std::string plugin_dir;
+    std::vector<std::string> plugins;     // paths of files
     std::vector<std::string> arguments;   // after all others, so they win
     std::chrono::seconds patience{1800};  // for the start: crash recovery can take long
     std::stop_token stop;

@@ -22,6 +22,10 @@ struct Replacement {
     std::vector<std::string> statements;
     std::string database;  // the default one
 };
+// Throws Error{usage}: these cannot take a transaction's place.
+void check_replacement(const Gtid& gtid, const Replacement& replacement);
+// Of SQL as files have it: several statements, a USE at the beginning.
+Replacement parse_replacement(const std::vector<std::string>& texts, const std::string& database);
 
 // One incarnation of the archive, as far as it counts.
 struct SeriesPart {

@@ -9,7 +9,9 @@ namespace {
 
 constexpr size_t kLongestStatement = 16 << 20;
 
-void check(const Gtid& gtid, const Replacement& replacement) {
+}  // namespace
+
+void check_replacement(const Gtid& gtid, const Replacement& replacement) {
     auto fail = [&](const std::string& what) {
         throw Error(ErrorKind::usage, fmt::format("replacement of {}: {}", gtid.display(), what),
                     "Give statements that change rows, or one statement that changes a table.");
@@ -27,7 +29,18 @@ void check(const Gtid& gtid, const Replacement& replacement) {
     }
 }
 
-}  // namespace
+Replacement parse_replacement(const std::vector<std::string>& texts, const std::string& database) {
+    Replacement out{{}, database};
+    for (const std::string& text : texts)
+        for (std::string& statement : statements_of(text)) {
+            std::string used = used_database(statement);
+            if (!used.empty() && out.statements.empty())
+                out.database = used;
+            else
+                out.statements.push_back(std::move(statement));
+        }
+    return out;
+}
 
 bool commits_itself(std::string_view statement) {
     return statement_kind(statement) == StatementKind::other;
@@ -35,7 +48,7 @@ bool commits_itself(std::string_view statement) {
 
 Edits::Edits(const PlanOptions& options) : drop_(options.drop), replace_(options.replace) {
     for (const auto& [gtid, replacement] : replace_) {
-        check(gtid, replacement);
+        check_replacement(gtid, replacement);
         if (drop_.contains(gtid))
             throw Error(ErrorKind::usage, gtid.display() + " is both dropped and replaced");
     }
