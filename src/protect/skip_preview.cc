@@ -36,7 +36,15 @@ SkipPreview preview_skip(database::Timeline& timeline, const database::Driver& d
     std::set<std::string> left_out(skip.begin(), skip.end());
     std::set<std::string> known;
     for (size_t i = 0; i < skip.size(); ++i) {  // grows
-        database::ConflictPreview preview = timeline.conflicts(skip[i], server);
+        database::ConflictPreview preview;
+        try {
+            preview = timeline.conflicts(skip[i], server);
+        } catch (const Error& error) {
+            if (error.kind() != ErrorKind::unsupported) throw;
+            out.unknown.push_back(error.message());
+            out.skipped.push_back({skip[i], {}});
+            continue;
+        }
         if (preview.conflicts.size() < preview.conflicting)
             throw Error(ErrorKind::refused,
                         fmt::format("{} transactions build on {}: too many to look at",

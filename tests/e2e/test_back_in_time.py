@@ -224,8 +224,10 @@ DELETE FROM item WHERE customer = 100;
 INSERT INTO customer VALUES (1001, 'a;b''c\\';'' -- d'), (1002, "e;f")
 """)
         ddl = self.write("ddl.sql", "ALTER TABLE shop.item ADD COLUMN right_one INT DEFAULT 7;\n")
-        server, line = self.restored("replaced", "--replace", f"{bad}={better}", "--replace",
-                                     f"{also_bad}={ddl}")
+        replace = ["--replace", f"{bad}={better}", "--replace", f"{also_bad}={ddl}"]
+        unclear = self.app("db", "restore", "--data-dir", self.path("c"), *replace, code=1)
+        self.assertFailsWell(unclear, 1, "cannot be told", "--yes")
+        server, line = self.restored("replaced", *replace, "--yes")
         self.assertEqual(line["gtid"], self.server.gtid())
         self.assertEqual(server.sql("SELECT COUNT(*), SUM(right_one) FROM shop.item"), "2994\t20958")
         self.assertEqual(server.sql("SELECT name FROM shop.customer WHERE id > 500 ORDER BY id"),
@@ -233,13 +235,13 @@ INSERT INTO customer VALUES (1001, 'a;b''c\\';'' -- d'), (1002, "e;f")
         self.assertAlmostEqual(float(server.sql(price)), old_price + 6)
         # What cannot run is said with its transaction, and what cannot be a replacement beforehand.
         broken = self.write("broken.sql", "DELETE FROM shop.nothing;")
-        failed = self.app("db", "restore", "--data-dir", self.path("a"), "--replace",
+        failed = self.app("db", "restore", "--data-dir", self.path("a"), "--yes", "--replace",
                           f"{bad}={broken}", code=1)
         self.assertFailsWell(failed, 1, bad, "shop.nothing")
         for text in ("COMMIT", "", "-- nothing\n", "DELETE FROM shop.item; DROP TABLE shop.item"):
             file = self.write("wrong.sql", text)
-            refused = self.app("db", "restore", "--data-dir", self.path("b"), "--replace",
-                               f"{bad}={file}", code=None)
+            refused = self.app("db", "restore", "--data-dir", self.path("b"), "--yes",
+                               "--replace", f"{bad}={file}", code=None)
             self.assertNotEqual(refused.code, 0)
             self.assertFailsWell(refused, refused.code, f"replacement of {bad}")
             self.assertFalse(os.path.exists(self.path("b")), text)

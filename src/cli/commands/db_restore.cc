@@ -135,11 +135,17 @@ std::vector<std::string> choose_skipped(Context& context, const Options& options
         terminal.print(
             fmt::format("{} {}:", job.replace.contains(skipped.id) ? "replacing" : "leaving out",
                         printable(skipped.id)));
-        print_conflicts(terminal, skipped.id, skipped.preview);
+        if (skipped.preview.scanned + skipped.preview.rows > 0)
+            print_conflicts(terminal, skipped.id, skipped.preview);
     }
-    if (preview.dependents.empty() || options.yes) return all_of(preview);
-    std::string problem = fmt::format("{} later transactions build on what is left out or replaced",
-                                      format_count(preview.dependents.size()));
+    for (const std::string& reason : preview.unknown) terminal.print(printable(reason));
+    if ((preview.dependents.empty() && preview.unknown.empty()) || options.yes)
+        return all_of(preview);
+    std::string problem =
+        preview.dependents.empty()
+            ? "what builds on what is left out or replaced cannot be told"
+            : fmt::format("{} later transactions build on what is left out or replaced",
+                          format_count(preview.dependents.size()));
     std::string hint =
         "With --with-dependents they are left out, too; with --yes they are replayed as the log "
         "has "
