@@ -90,8 +90,8 @@ class Timeline {
 
     // Reads what is new in the archive into the index; how many transactions.
     virtual uint64_t update() = 0;
-    // The same where the archive has only the newest part of the log: what was indexed before stays.
-    // Does nothing when the archive does not continue that, or another process is at it.
+    // The same where the archive has only the newest part of the log: what was indexed before
+    // stays. Does nothing when the archive does not continue that, or another process is at it.
     virtual uint64_t extend() = 0;
     virtual std::vector<LoggedTransaction> query(const TimelineQuery& query) = 0;
     virtual uint64_t count(const TimelineQuery& query) = 0;
