@@ -6,6 +6,7 @@
 #include <mysqld_error.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <exception>
 #include <mutex>
 
@@ -197,6 +198,40 @@ uint64_t MariadbConnection::execute(std::string_view statement) {
         if (next > 0) throw_last_error(statement.substr(0, 200));
         if (next < 0) return affected;
     }
+}
+
+std::vector<uint64_t> MariadbConnection::execute_all(std::span<const std::string> statements) {
+    if (statements.empty()) return {};
+    std::string together;
+    for (const std::string& statement : statements)
+        together += (together.empty() ? "" : ";\n") + statement;
+    // Only meanwhile: elsewhere a second statement in a text is one too many.
+    auto allow = [&](enum_mysql_set_option option) {
+        return mysql_set_server_option(handle_, option) == 0;
+    };
+    if (!allow(MYSQL_OPTION_MULTI_STATEMENTS_ON)) throw_last_error("send several statements");
+    std::vector<uint64_t> affected;
+    int next = mysql_real_query(handle_, together.data(), together.size());
+    while (next == 0) {
+        if (mysql_field_count(handle_) != 0)
+            throw Error(ErrorKind::internal, "a statement with a result among several");
+        affected.push_back(mysql_affected_rows(handle_));
+        next = mysql_next_result(handle_);
+    }
+    if (next > 0) {
+        try {
+            const std::string& failed =
+                statements[std::min(affected.size(), statements.size() - 1)];
+            throw_last_error(failed.substr(0, 200));
+        } catch (...) {
+            allow(MYSQL_OPTION_MULTI_STATEMENTS_OFF);
+            throw;
+        }
+    }
+    if (!allow(MYSQL_OPTION_MULTI_STATEMENTS_OFF)) throw_last_error("end several statements");
+    if (affected.size() != statements.size())
+        throw Error(ErrorKind::internal, "a text with several statements among several");
+    return affected;
 }
 
 std::vector<Row> MariadbConnection::query(std::string_view statement) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -71,6 +72,10 @@ class MariadbConnection {
 
     // A statement whose result, if any, is not wanted. Returns the number of affected rows.
     uint64_t execute(std::string_view statement);
+    // Statements without results, sent together and run one after the other: they cost one round
+    // trip. The numbers of affected rows. Throws what the first that fails says; those after it did
+    // not run, those before it did.
+    std::vector<uint64_t> execute_all(std::span<const std::string> statements);
     // All rows, held in memory.
     std::vector<Row> query(std::string_view statement);
     // The first field of the first row; nothing when there is no row or it is NULL.

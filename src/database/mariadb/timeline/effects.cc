@@ -55,6 +55,14 @@ std::optional<std::string> reference(const TableSchema& table,
     return row_key(image, places(table, columns), true);
 }
 
+// Names may hold anything but zero bytes.
+std::string reference_name(const std::string& table, const ForeignKey& key,
+                           const std::string& values) {
+    std::string out = table + '\0';
+    for (const std::string& column : key.child_columns) out += column + '\0';
+    return out + values;
+}
+
 RowImage with_columns(const RowImage& image, const std::vector<size_t>& columns,
                       const std::vector<Value>& values) {
     RowImage out = image;
@@ -119,7 +127,12 @@ void EffectList::remember(const TableSchema& table, const RowImage& before, cons
     std::vector<size_t> primary = places(table, table.primary_key);
     std::string name = table.display();
     if (auto key = row_key(before, primary, false)) touched_[{name, *key}] = {};
-    if (auto key = row_key(after, primary, false)) touched_[{name, *key}] = after;
+    auto key = row_key(after, primary, false);
+    if (!key) return;
+    touched_[{name, *key}] = after;
+    for (const ForeignKey& foreign : table.foreign_keys)
+        if (auto to = reference(table, foreign.child_columns, after))
+            referring_[reference_name(name, foreign, *to)].insert(*key);
 }
 
 const TableSchema* EffectList::child_of(const ForeignKey& key) {
@@ -156,10 +169,12 @@ std::vector<RowImage> EffectList::children(const ForeignKey& key, const TableSch
         auto id = row_key(row, primary, false);
         return id && touched_.contains({name, *id});
     });
-    for (auto at = touched_.lower_bound({name, ""});
-         at != touched_.end() && at->first.first == name; ++at)
-        if (!at->second.empty() && reference(child, key.child_columns, at->second) == wanted)
-            rows.push_back(at->second);
+    auto found = referring_.find(reference_name(name, key, *wanted));
+    if (found == referring_.end()) return rows;
+    for (const std::string& id : found->second) {
+        const RowImage& now = touched_[{name, id}];
+        if (!now.empty() && reference(child, key.child_columns, now) == wanted) rows.push_back(now);
+    }
     return rows;
 }
 

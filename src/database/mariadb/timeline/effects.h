@@ -3,7 +3,9 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "database/mariadb/timeline/changes.h"
@@ -46,6 +48,9 @@ class EffectList {
     bool leave_out_;
     // Rows of child tables that the transaction touched, as they are by now; empty: gone.
     std::map<Key, RowImage> touched_;
+    // Where to look for those that refer to a row: by table, key columns and their values the
+    // primary keys of rows that did so at some time.
+    std::unordered_map<std::string, std::set<std::string>> referring_;
 };
 
 // Numbers of columns in the schema.

@@ -159,6 +159,30 @@ void check(const Transaction& transaction) {
                 "take what is needed from there.");
 }
 
+// From statement `begin` on as many as go well together; where the next ones begin. What ran after
+// one that did not find its row is rolled back with it.
+size_t apply_some(sql::MariadbConnection& connection, const UndoPlan& plan, size_t begin) {
+    constexpr size_t kMost = 1000, kMostBytes = 1 << 20;
+    std::vector<std::string> texts;
+    for (size_t bytes = 0; begin + texts.size() < plan.statements.size() && texts.size() < kMost;) {
+        const std::string& sql = plan.statements[begin + texts.size()].sql;
+        bytes += sql.size();
+        if (!texts.empty() && bytes > kMostBytes) break;
+        texts.push_back(sql);
+    }
+    std::vector<uint64_t> rows = connection.execute_all(texts);
+    for (size_t i = 0; i < rows.size(); ++i) {
+        const UndoStatement& statement = plan.statements[begin + i];
+        if (rows[i] == statement.expected_rows) continue;
+        throw Error(ErrorKind::refused,
+                    fmt::format("undo of {}: {}: {} rows instead of {}", plan.gtid.display(),
+                                statement.comment, rows[i], statement.expected_rows),
+                    "The row was changed since; nothing has been undone. The list of conflicts "
+                    "shows by which transactions.");
+    }
+    return begin + texts.size();
+}
+
 std::string one_line(std::string text) {
     for (char& c : text)
         if (static_cast<unsigned char>(c) < 0x20) c = ' ';
@@ -239,15 +263,7 @@ void apply_undo(sql::MariadbConnection& connection, const UndoPlan& plan) {
     for (const std::string& statement : plan.session) connection.execute(statement);
     connection.execute("START TRANSACTION");
     try {
-        for (const UndoStatement& statement : plan.statements) {
-            uint64_t rows = connection.execute(statement.sql);
-            if (rows == statement.expected_rows) continue;
-            throw Error(ErrorKind::refused,
-                        fmt::format("undo of {}: {}: {} rows instead of {}", plan.gtid.display(),
-                                    statement.comment, rows, statement.expected_rows),
-                        "The row was changed since; nothing has been undone. The list of "
-                        "conflicts shows by which transactions.");
-        }
+        for (size_t at = 0; at < plan.statements.size();) at = apply_some(connection, plan, at);
         connection.execute("COMMIT");
     } catch (...) {
         try {
