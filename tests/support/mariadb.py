@@ -22,6 +22,8 @@ def _data_template(case):
         _template = tempfile.TemporaryDirectory(prefix="sevenfold-mariadb-")
         subprocess.run(["mariadb-install-db", "--no-defaults", "--skip-test-db",
                         "--auth-root-authentication-method=normal", "--innodb-log-file-size=8M",
+                        # Names of temporary files repeat between servers.
+                        f"--tmpdir={_template.name}",
                         f"--datadir={_template.name}/data", *_user()],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                        env=case.env)
@@ -56,7 +58,7 @@ class Mariadb:
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "mariadbd", "--no-defaults",
              f"--datadir={self.data}", f"--socket={self.socket}", f"--log-error={self.log}",
-             f"--pid-file={self.folder}/pid", *network, *_user(),
+             f"--pid-file={self.folder}/pid", f"--tmpdir={self.folder}", *network, *_user(),
              "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M",
              "--performance-schema=0", f"--server-id={self.server_id}",
              "--character-set-server=utf8mb4", "--log-bin=bin", "--binlog-format=ROW",

@@ -281,12 +281,13 @@ void install_data_dir(const InstallOptions& options) {
                     "A new server needs a folder of its own.");
     os::make_dirs(options.data_dir, 0700);
     std::string user = internal::default_user(options.user);
-    std::vector<std::string> argv = {find_server_program("mariadb-install-db"),
-                                     "--no-defaults",
+    const std::string folder = fs::absolute(options.data_dir).string();
+    std::vector<std::string> argv = {find_server_program("mariadb-install-db"), "--no-defaults",
                                      "--auth-root-authentication-method=socket",
-                                     "--auth-root-socket-user=root",
-                                     "--skip-test-db",
-                                     "--datadir=" + fs::absolute(options.data_dir).string()};
+                                     "--auth-root-socket-user=root", "--skip-test-db",
+                                     // Not /tmp: there another server that starts meanwhile removes
+                                     // its temporary tables.
+                                     "--tmpdir=" + folder, "--datadir=" + folder};
     if (!user.empty()) argv.push_back("--user=" + user);
     argv.insert(argv.end(), options.arguments.begin(), options.arguments.end());
     os::CommandOutput output = os::run_command({.argv = argv}, {}, std::chrono::minutes(10));
