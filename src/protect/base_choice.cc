@@ -32,16 +32,6 @@ void copy_files(const repository::Repository& repository, const StoredBase& base
 
 uint64_t BaseChoice::bytes() const { return size_of(base) + (whole ? size_of(*whole) : 0); }
 
-const StoredBase* find_whole(const std::vector<StoredBase>& bases, const StoredBase& base) {
-    for (const StoredBase& other : bases) {
-        const database::BaseManifest &a = other.manifest, &b = base.manifest;
-        if (a.method == b.method && a.from_lsn == 0 && !a.prepared && a.to_lsn == b.from_lsn &&
-            a.data_folder == b.data_folder)
-            return &other;
-    }
-    return nullptr;
-}
-
 std::optional<BaseChoice> choose_base(const std::string& database,
                                       const std::vector<JobPlace>& places, const std::string& place,
                                       const std::function<bool(const StoredBase&)>& serves) {
@@ -56,18 +46,9 @@ std::optional<BaseChoice> choose_base(const std::string& database,
             auto bases = read_bases(*candidate.repository, snapshots, &damaged);
             for (const StoredBase& base : bases) {
                 if (!serves(base) || (best && rank(best->base) >= rank(base))) continue;
+                const StoredBase* found = find_whole(bases, base);
                 std::optional<StoredBase> whole;
-                if (base.manifest.from_lsn != 0) {
-                    const StoredBase* found = find_whole(bases, base);
-                    if (!found) {
-                        log_warning(
-                            "place {}: base {} has only what changed, and the whole one is "
-                            "missing",
-                            candidate.name, base.snapshot.id.short_hex());
-                        continue;
-                    }
-                    whole = *found;
-                }
+                if (found) whole = *found;
                 best =
                     BaseChoice{candidate.name, candidate.repository, base, whole, snapshots.logs};
             }

@@ -30,9 +30,6 @@ std::optional<BaseChoice> choose_base(const std::string& database,
                                       const std::vector<JobPlace>& places, const std::string& place,
                                       const std::function<bool(const StoredBase&)>& serves);
 
-// The whole base on which this one builds, among those of the same place; nullptr: it is not there.
-const StoredBase* find_whole(const std::vector<StoredBase>& bases, const StoredBase& base);
-
 // Copies a physical base's files to a new folder, and what a base with only changes adds to folders
 // beside it, whose names are returned. `progress` may be null.
 std::vector<std::string> copy_base_files(const BaseChoice& choice, const std::string& folder,

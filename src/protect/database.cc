@@ -287,11 +287,34 @@ DatabaseSnapshots list_database(repository::Repository& repository, const std::s
     return out;
 }
 
+const StoredBase* find_whole(const std::vector<StoredBase>& bases, const StoredBase& base) {
+    if (base.manifest.from_lsn == 0) return nullptr;
+    for (const StoredBase& other : bases) {
+        const database::BaseManifest &a = other.manifest, &b = base.manifest;
+        if (a.method == b.method && a.from_lsn == 0 && !a.prepared && a.to_lsn == b.from_lsn &&
+            a.data_folder == b.data_folder)
+            return &other;
+    }
+    return nullptr;
+}
+
 std::vector<StoredBase> read_bases(const repository::Repository& repository,
                                    const DatabaseSnapshots& snapshots,
                                    std::vector<Error>* damaged) {
-    return read_manifests<StoredBase>(repository, snapshots.bases, "base.json",
-                                      database::decode_base, damaged);
+    auto all = read_manifests<StoredBase>(repository, snapshots.bases, "base.json",
+                                          database::decode_base, damaged);
+    std::vector<StoredBase> out;
+    for (const StoredBase& base : all) {
+        if (base.manifest.from_lsn == 0 || find_whole(all, base)) {
+            out.push_back(base);
+        } else if (damaged) {
+            damaged->push_back(Error(ErrorKind::not_found,
+                                     fmt::format("base {} has only what changed, and the whole one "
+                                                 "is missing",
+                                                 base.snapshot.id.short_hex())));
+        }
+    }
+    return out;
 }
 
 std::vector<StoredPoint> read_points(const repository::Repository& repository,

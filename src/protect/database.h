@@ -34,6 +34,10 @@ struct StoredBase {
     repository::Snapshot snapshot;
     database::BaseManifest manifest;
 };
+// The whole base on which one with only changes builds, among those of its place; nullptr: there is
+// none, or it is whole itself.
+const StoredBase* find_whole(const std::vector<StoredBase>& bases, const StoredBase& base);
+// Without those that have only changes and whose whole base is missing: these are in `damaged`.
 std::vector<StoredBase> read_bases(const repository::Repository& repository,
                                    const DatabaseSnapshots& snapshots,
                                    std::vector<Error>* damaged = nullptr);

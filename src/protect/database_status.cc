@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "core/parallel.h"
-#include "protect/base_choice.h"
 #include "protect/second_spool.h"
 
 namespace sevenfold::protect {
@@ -81,10 +80,8 @@ DatabaseCopy look_at(const config::AppConfig& config, const config::DatabaseConf
             copy.intervals = std::move(found.intervals);
             if (!bases.empty()) {
                 copy.method = bases.back().manifest.method;
-                for (const StoredBase* base :
-                     {static_cast<const StoredBase*>(&bases.back()),
-                      bases.back().manifest.from_lsn == 0 ? nullptr
-                                                          : find_whole(bases, bases.back())})
+                for (const StoredBase* base : {static_cast<const StoredBase*>(&bases.back()),
+                                               find_whole(bases, bases.back())})
                     if (base && base->snapshot.summary)
                         copy.bytes += base->snapshot.summary->total_bytes_processed;
                 copy.log_bytes =

@@ -116,6 +116,13 @@ class DatabaseTest(program.Case):
             restored = mariadb.Mariadb(self, name + "-server", data_dir=self.path(name))
             self.assertEqual(restored.checksums("shop"), self.server.checksums("shop"))
             restored.stop()
+        # Without the whole one it is worth nothing, and is not counted.
+        far = self.app.snapshots("far")
+        self.app.restic("far")("forget", far[0]["id"],
+                               *[s["id"] for s in far if "prepared" in s["tags"]])
+        self.assertSays(self.app("status", code=20), "has only what changed", "rule 2 does not hold")
+        none = self.app("db", "restore", "--data-dir", self.path("no"), "--place", "far", code=1)
+        self.assertFailsWell(none, 1, "no base")
         # Another data folder has other pages, whatever their numbers say.
         copy = mariadb.Mariadb(self, "copy", data_dir=self.path("prepared"))
         self.app.edit(f'socket = "{self.server.socket}"', f'socket = "{copy.socket}"')

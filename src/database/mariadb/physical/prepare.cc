@@ -73,21 +73,21 @@ void run_tool(const PrepareOptions& options, const std::string& program,
     os::ChildProcess tool(child);
     std::stop_callback stopper(options.stop, [&] { tool.kill(SIGKILL); });
     DiskWatch disk(options.data_dir);
-    std::optional<os::ExitStatus> status;
-    while (!(status = tool.wait_for(std::chrono::milliseconds(500))))
+    while (!tool.wait_for(std::chrono::milliseconds(500)))
         if (disk.stays_full()) {
             tool.kill(SIGKILL);
             tool.wait();
             throw disk.error("mariadb-backup --prepare");
         }
+    os::ExitStatus status = tool.wait();  // and for all that it said
     if (options.stop.stop_requested())
         throw Error(ErrorKind::interrupted, "the preparation was stopped");
     std::string said = tool.error_tail();
-    bool good = status->ok() && said.find("completed OK!") != said.npos;
+    bool good = status.ok() && said.find("completed OK!") != said.npos;
     if (!good && disk.explains(said)) throw disk.error("mariadb-backup --prepare");
     if (!good)
         throw Error(ErrorKind::io,
-                    fmt::format("mariadb-backup --prepare failed ({}): {}", status->display(),
+                    fmt::format("mariadb-backup --prepare failed ({}): {}", status.display(),
                                 last_lines(said)),
                     "Restore the files anew before another attempt.");
 }
