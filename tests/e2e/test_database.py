@@ -123,6 +123,7 @@ class DatabaseTest(program.Case):
         self.assertSays(self.app("status", code=20), "has only what changed", "rule 2 does not hold")
         none = self.app("db", "restore", "--data-dir", self.path("no"), "--place", "far", code=1)
         self.assertFailsWell(none, 1, "no base")
+        self.app.restic("far")("forget", far[1]["id"])
         # Another data folder has other pages, whatever their numbers say.
         copy = mariadb.Mariadb(self, "copy", data_dir=self.path("prepared"))
         self.app.edit(f'socket = "{self.server.socket}"', f'socket = "{copy.socket}"')
