@@ -104,7 +104,11 @@ class HttpClient::Handle {
     CURL* get() const { return curl_; }
     // Those that are open: one, except while connecting.
     const std::vector<curl_socket_t>& sockets() const { return sockets_; }
-    void watch_sockets() {
+    // `options` must outlive the handle. What options.connect throws waits in connect_failure().
+    void watch_sockets(const HttpOptions& options) {
+        options_ = &options;
+        connect_failure_ = nullptr;
+        if (options.connect) set(CURLOPT_SOCKOPTFUNCTION, on_sockopt);
         set(CURLOPT_OPENSOCKETFUNCTION, on_open);
         set(CURLOPT_OPENSOCKETDATA, this);
         set(CURLOPT_CLOSESOCKETFUNCTION, on_close);
@@ -119,18 +123,38 @@ class HttpClient::Handle {
                                     curl_easy_strerror(code)));
     }
 
+    std::exception_ptr connect_failure() const { return connect_failure_; }
+    // The one that the socket came from; nullptr where libcurl connects.
+    HttpChannel* channel() const { return channel_.get(); }
+
   private:
-    static curl_socket_t on_open(void* self, curlsocktype, curl_sockaddr* address) {
-        curl_socket_t made =
-            ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-        if (made >= 0) static_cast<Handle*>(self)->sockets_.push_back(made);
+    static curl_socket_t on_open(void* opaque, curlsocktype, curl_sockaddr* address) {
+        Handle& self = *static_cast<Handle*>(opaque);
+        curl_socket_t made = CURL_SOCKET_BAD;
+        if (self.options_->connect) {
+            try {
+                self.channel_ = self.options_->connect();
+                made = self.channel_->take_socket();
+            } catch (...) {
+                self.connect_failure_ = std::current_exception();
+            }
+        } else {
+            made = ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+        }
+        if (made >= 0) self.sockets_.push_back(made);
         return made;
+    }
+    static int on_sockopt(void*, curl_socket_t, curlsocktype) {
+        return CURL_SOCKOPT_ALREADY_CONNECTED;
     }
     static int on_close(void* self, curl_socket_t socket) {
         std::erase(static_cast<Handle*>(self)->sockets_, socket);
         return ::close(socket);
     }
 
+    const HttpOptions* options_ = nullptr;
+    std::exception_ptr connect_failure_;
+    std::unique_ptr<HttpChannel> channel_;  // outlives its socket, to explain why that ended
     std::vector<curl_socket_t> sockets_;
     CURL* curl_;
 };
@@ -212,13 +236,13 @@ void HttpClient::Transfer::prepare() {
     handle_.set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
     handle_.set(CURLOPT_HTTP09_ALLOWED, 0L);
     handle_.set(CURLOPT_MAXCONNECTS, 1L);
-    handle_.watch_sockets();
+    handle_.watch_sockets(options);
     handle_.set(CURLOPT_TCP_KEEPALIVE, 1L);
     handle_.set(CURLOPT_BUFFERSIZE, 256L << 10);
     handle_.set(CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
     handle_.set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
     handle_.set(CURLOPT_USERAGENT, "sevenfold/" SEVENFOLD_VERSION);
-    if (!options.use_proxy) handle_.set(CURLOPT_PROXY, "");
+    if (!options.use_proxy || options.connect) handle_.set(CURLOPT_PROXY, "");
     if (!options.ca_file.empty()) {
         if (curl_easy_setopt(handle_.get(), CURLOPT_CAINFO, options.ca_file.c_str()) != CURLE_OK)
             throw Error(ErrorKind::config, "libcurl takes no file of certificates");
@@ -264,6 +288,8 @@ HttpResponse HttpClient::Transfer::run() {
     reused_ = made == 0 &&
               (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING);
     if (failure_) std::rethrow_exception(failure_);
+    if (code != CURLE_OK && handle_.connect_failure())
+        std::rethrow_exception(handle_.connect_failure());
     if (code == CURLE_WRITE_ERROR && response_.cut) code = CURLE_OK;
     if (code != CURLE_OK) throw error_of(code);
     if (!headers_ended_) throw Error(ErrorKind::network, "the answer was cut off");
@@ -446,8 +472,10 @@ HttpResponse HttpClient::perform(const HttpRequest& request) {
             HttpResponse response = transfer.run();
             if (!response.cut) give_back(std::move(handle));
             return response;
-        } catch (const Error&) {
-            if (again || !transfer.went_nowhere() || request.method == "POST") throw;
+        } catch (const Error& error) {
+            if (!again && transfer.went_nowhere() && request.method != "POST") continue;
+            if (handle->channel() != nullptr) throw handle->channel()->explain(error);
+            throw;
         }
     }
 }

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/bytes.h"
+#include "core/error.h"
 
 namespace sevenfold::net {
 
@@ -58,7 +59,20 @@ struct HttpResponse {
     std::optional<uint64_t> content_length() const;
 };
 
+// A connection that somebody else has made, over which libcurl speaks.
+class HttpChannel {
+  public:
+    virtual ~HttpChannel() = default;
+    // The connected socket; called once, and then the caller's.
+    virtual int take_socket() = 0;
+    // What is behind an error of a request over it, if that is known here.
+    virtual Error explain(const Error& error) = 0;
+};
+
 struct HttpOptions {
+    // Makes the connections instead of libcurl, which then takes no notice of the URL's host (but
+    // for its name in the request). It should be an address, which needs no name server.
+    std::function<std::unique_ptr<HttpChannel>()> connect;
     std::string ca_file;  // certificates to trust instead of the system's; empty: the system's
     std::chrono::nanoseconds connect_timeout = std::chrono::seconds(20);
     // Nothing moved for so long: Error{timeout}.
