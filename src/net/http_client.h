@@ -59,20 +59,19 @@ struct HttpResponse {
     std::optional<uint64_t> content_length() const;
 };
 
-// A connection that somebody else has made, over which libcurl speaks.
+// What is at the other end of a connection instead of a server on the network.
 class HttpChannel {
   public:
     virtual ~HttpChannel() = default;
-    // The connected socket; called once, and then the caller's.
-    virtual int take_socket() = 0;
     // What is behind an error of a request over it, if that is known here.
     virtual Error explain(const Error& error) = 0;
 };
 
 struct HttpOptions {
-    // Makes the connections instead of libcurl, which then takes no notice of the URL's host (but
-    // for its name in the request). It should be an address, which needs no name server.
-    std::function<std::unique_ptr<HttpChannel>()> connect;
+    // Serves connections instead of the URL's host, which then is only a name in the request. Given
+    // the other end of a new connection, a socket of which it makes its own copy; what it throws
+    // comes out of perform().
+    std::function<std::unique_ptr<HttpChannel>(int socket)> connect;
     std::string ca_file;  // certificates to trust instead of the system's; empty: the system's
     std::chrono::nanoseconds connect_timeout = std::chrono::seconds(20);
     // Nothing moved for so long: Error{timeout}.

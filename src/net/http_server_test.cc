@@ -344,39 +344,41 @@ TEST(HttpServer, StopsThoughClientsDoNot) {
 }
 
 TEST(HttpServer, ServesAPipe) {
-    int ends[2];
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    std::thread server([&] { serve_pipe({}, ends[1], ends[1], echo, {}); });
     struct Channel : HttpChannel {
         int fd;
-        explicit Channel(int f) : fd(f) {}
-        int take_socket() override { return fd; }
+        std::jthread server;
+        explicit Channel(int f) : fd(::dup(f)) {
+            server = std::jthread([this] { serve_pipe({}, fd, fd, echo, {}); });
+        }
+        ~Channel() override {
+            ::shutdown(fd, SHUT_RDWR);
+            server.join();
+            ::close(fd);
+        }
         Error explain(const Error& error) override { return error.with_context("explained"); }
     };
-    {
-        HttpOptions options;
-        int calls = 0;
-        options.connect = [&]() -> std::unique_ptr<HttpChannel> {
-            if (++calls > 1) throw Error(ErrorKind::refused, "no more");
-            return std::make_unique<Channel>(ends[0]);
-        };
-        HttpClient client(options);
-        Bytes body(100'000, 'x');
-        for (int i = 0; i < 3; ++i)
-            EXPECT_EQ(
-                client.perform({.method = "POST", .url = "http://127.0.0.1/", .body = body}).body,
-                body);
-        EXPECT_EQ(calls, 1);
-        ::shutdown(ends[1], SHUT_RDWR);
-        server.join();
-        try {
-            client.perform({.url = "http://127.0.0.1/"});
-            ADD_FAILURE();
-        } catch (const Error& error) {
-            EXPECT_EQ(error.message(), "no more");
-        }
+    HttpOptions options;
+    int calls = 0;
+    Channel* last = nullptr;
+    options.connect = [&](int socket) -> std::unique_ptr<HttpChannel> {
+        if (++calls > 1) throw Error(ErrorKind::refused, "no more");
+        auto channel = std::make_unique<Channel>(socket);
+        last = channel.get();
+        return channel;
+    };
+    HttpClient client(options);
+    Bytes body(100'000, 'x');
+    for (int i = 0; i < 3; ++i)
+        EXPECT_EQ(client.perform({.method = "POST", .url = "http://127.0.0.1/", .body = body}).body,
+                  body);
+    EXPECT_EQ(calls, 1);
+    ::shutdown(last->fd, SHUT_RDWR);
+    try {
+        client.perform({.url = "http://127.0.0.1/"});
+        ADD_FAILURE();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.message(), "no more");
     }
-    ::close(ends[1]);
 }
 
 TEST(ListenOn, Addresses) {

@@ -314,7 +314,8 @@ bool Connection::answer(const ServerRequest& request, const ServerResponse& resp
 
 // A connection closed with bytes unread is reset, and the answer on its way may be lost with it.
 void Connection::drain() {
-    Deadline until = Steady::now() + kDrainTime;
+    Deadline until =
+        Steady::now() + std::min<std::chrono::nanoseconds>(kDrainTime, limits_.stall_time);
     wire_.finish(until);
     for (uint64_t dropped = 0; dropped < kDrainedBytes; dropped += end_ - begin_) {
         begin_ = end_ = 0;

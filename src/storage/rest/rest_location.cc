@@ -177,8 +177,9 @@ std::unique_ptr<Backend> open_rest(const Location& location, const BackendOption
         std::vector<std::string> argv = net::ssh_program_command(
             {location.host, location.user, location.port}, far_command(location, options),
             options.ssh_args, options.ssh_may_ask);
-        rest.http.connect = [argv, place = rest.location, may_ask = options.ssh_may_ask] {
-            return std::make_unique<SshChannel>(argv, place, may_ask);
+        rest.http.connect = [argv, place = rest.location,
+                             may_ask = options.ssh_may_ask](int socket) {
+            return std::make_unique<SshChannel>(argv, socket, place, may_ask);
         };
         rest.connections = 3;  // each is an ssh of its own
         Location here{

@@ -1,20 +1,16 @@
 #include "storage/rest/ssh_channel.h"
 
 #include <fcntl.h>
-#include <sys/socket.h>
 
 #include "net/ssh_command.h"
 
 namespace sevenfold::storage {
 
-SshChannel::SshChannel(const std::vector<std::string>& argv, std::string location, bool may_ask)
+SshChannel::SshChannel(const std::vector<std::string>& argv, int socket, std::string location,
+                       bool may_ask)
     : location_(std::move(location)) {
-    int ends[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-        throw errno_error("connection to ssh");
-    socket_.reset(ends[0]);
-    os::UniqueFd far(ends[1]);
-    if (far.get() <= 2) far.reset(::fcntl(far.get(), F_DUPFD_CLOEXEC, 3));
+    os::UniqueFd far(::fcntl(socket, F_DUPFD_CLOEXEC, 3));
+    if (!far.valid()) throw errno_error("connection to ssh");
     ssh_ = std::make_unique<os::ChildProcess>(
         os::ChildOptions{.argv = argv, .connection = far.get(), .own_group = !may_ask});
 }

@@ -12,15 +12,15 @@ namespace sevenfold::storage {
 
 class SshChannel : public net::HttpChannel {
   public:
-    // Starts ssh; that it cannot connect shows at the first request. `location` for messages.
-    SshChannel(const std::vector<std::string>& argv, std::string location, bool may_ask);
-    int take_socket() override { return socket_.release(); }
+    // Starts ssh with `socket` as its input and output; that it cannot connect shows at the first
+    // request. `location` for messages.
+    SshChannel(const std::vector<std::string>& argv, int socket, std::string location,
+               bool may_ask);
     // Waits a moment for ssh's end, whose words tell more than a broken connection.
     Error explain(const Error& error) override;
 
   private:
     std::string location_;
-    os::UniqueFd socket_;
     std::unique_ptr<os::ChildProcess> ssh_;
 };
 
