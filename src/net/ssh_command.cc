@@ -90,10 +90,6 @@ Error explain_ssh_failure(std::string_view location, std::string_view error_tail
          "the server does not accept our keys", "Name the one right key with IdentityFile."},
         {"subsystem request failed", ErrorKind::unsupported, "the server offers no sftp subsystem",
          "Enable \"Subsystem sftp internal-sftp\" in the server's sshd_config."},
-        {"command not found", ErrorKind::unsupported, "the far end has no such program",
-         "Install it there, in the PATH of commands that ssh runs."},
-        {": not found", ErrorKind::unsupported, "the far end has no such program",
-         "Install it there, in the PATH of commands that ssh runs."},
         {"Could not resolve hostname", ErrorKind::network, "the host's name is not known",
          "Check the host's name and the name servers."},
         {"Connection refused", ErrorKind::network, "the connection was refused",
@@ -102,6 +98,12 @@ Error explain_ssh_failure(std::string_view location, std::string_view error_tail
          "Check the network and the firewall."},
         {"Connection timed out", ErrorKind::network, "the host does not answer",
          "Check the network and the firewall."},
+        {"command not found", ErrorKind::unsupported, "the far end has no such program",
+         "Install it there, in the PATH of commands that ssh runs."},
+        {": not found", ErrorKind::unsupported, "the far end has no such program",
+         "Install it there, in the PATH of commands that ssh runs."},
+        {": No such file or directory", ErrorKind::unsupported, "the far end has no such program",
+         "Install it there, in the PATH of commands that ssh runs."},
     };
     std::string said = last_lines(error_tail, 2);
     for (const Row& row : kRows)

@@ -98,7 +98,7 @@ TEST(RestPath, RandomTargets) {
         if (!path) continue;
         fs::path whole = fs::path("/root" + path->repository).lexically_normal();
         EXPECT_TRUE(whole.string().starts_with("/root")) << target;
-        EXPECT_EQ(path->repository.find(".."), std::string::npos) << target;
+        EXPECT_EQ(path->repository.find("/."), std::string::npos) << target;
     }
 }
 
@@ -242,9 +242,10 @@ TEST(RestServer, LogLines) {
                                         .sent = 7,
                                         .complete = true,
                                         .took = std::chrono::milliseconds(1500)});
-    EXPECT_THAT(line, testing::MatchesRegex(
-                          "1.2.3.4 - jo_e \\[.*\\] \"GET /a\\\\\"b\\\\x0A HTTP/1.1\" 200 7 \"-\" "
-                          "\"x\\\\\" y\" 1.500"));
+    EXPECT_THAT(line,
+                testing::MatchesRegex(
+                    "1.2.3.4 - jo_e \\[.*\\] \"GET /a\\\\\"b\\\\x0[aA] HTTP/1.1\" 200 7 \"-\" "
+                    "\"x\\\\\" y\" 1.500"));
 }
 
 }  // namespace
