@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "core/parallel.h"
+#include "net/testing/http_server.h"
 
 namespace sevenfold::net {
 namespace {
@@ -274,14 +275,8 @@ TEST(HttpServer, SlowClientsAreDropped) {
     EXPECT_THAT(header.receive(), StartsWith("HTTP/1.1 408 "));
     EXPECT_THAT(body.receive(), StartsWith("HTTP/1.1 408 "));
     // A byte now and then does not help.
-    auto until = std::chrono::steady_clock::now() + 30s;
-    while (dribble.send("x") && running.server->connections() > 0 &&
-           std::chrono::steady_clock::now() < until)
-        std::this_thread::sleep_for(50ms);
-    EXPECT_LT(std::chrono::steady_clock::now(), until);
-    while (running.server->connections() > 0 && std::chrono::steady_clock::now() < until)
-        std::this_thread::sleep_for(10ms);
-    EXPECT_EQ(running.server->connections(), 0u);
+    EXPECT_TRUE(eventually([&] { return !dribble.send("x"); }));
+    EXPECT_TRUE(eventually([&] { return running.server->connections() == 0; }));
 }
 
 TEST(HttpServer, LimitOnConnections) {
@@ -299,9 +294,7 @@ TEST(HttpServer, LimitOnConnections) {
     }
     two.send("GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
     two.receive();
-    auto until = std::chrono::steady_clock::now() + 30s;
-    while (running.server->connections() > 1 && std::chrono::steady_clock::now() < until)
-        std::this_thread::sleep_for(5ms);
+    EXPECT_TRUE(eventually([&] { return running.server->connections() == 1; }));
     Raw four(running.port);
     four.send("GET / HTTP/1.1\r\n\r\n");
     EXPECT_THAT(four.receive("\r\n\r\n"), StartsWith("HTTP/1.1 200 "));
@@ -322,7 +315,7 @@ TEST(HttpServer, StopsGracefully) {
     idle.send("GET / HTTP/1.1\r\n\r\n");
     idle.receive("\r\n\r\n");
     busy.send("GET /slow HTTP/1.1\r\n\r\n");
-    while (!inside) std::this_thread::sleep_for(1ms);
+    EXPECT_TRUE(eventually([&] { return inside.load(); }));
     running.thread.request_stop();
     EXPECT_EQ(idle.receive(), "");  // closed at once
     gate.unlock();
@@ -337,8 +330,7 @@ TEST(HttpServer, StopsThoughClientsDoNot) {
     Raw stuck(running.port);
     stuck.send("POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\n");
     auto until = std::chrono::steady_clock::now() + 30s;
-    while (running.server->connections() == 0 && std::chrono::steady_clock::now() < until)
-        std::this_thread::sleep_for(1ms);
+    EXPECT_TRUE(eventually([&] { return running.server->connections() == 1; }));
     running.stop();
     EXPECT_LT(std::chrono::steady_clock::now(), until);
 }
