@@ -3,7 +3,7 @@
 
 build_packages=(
     ca-certificates ccache cmake g++ ninja-build pkg-config
-    libcli11-dev libcurl4-openssl-dev libfmt-dev libmariadb-dev libpugixml-dev libsqlite3-dev libssl-dev
+    libboost1.81-dev libcli11-dev libcrypt-dev libcurl4-openssl-dev libfmt-dev libmariadb-dev libpugixml-dev libsqlite3-dev libssl-dev
     libtomlplusplus-dev libzstd-dev nlohmann-json3-dev zlib1g-dev
 )
 # Python makes the sample and compares what comes back; the server is the sample application's.

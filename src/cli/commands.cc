@@ -12,6 +12,7 @@ void add_commands(CommandTree& tree) {
     add_db(tree);
     add_stream(tree);
     add_ping(tree);
+    add_serve(tree);
     add_repo(tree);
     add_completion(tree);
 }

@@ -28,6 +28,7 @@ void add_db_export(CommandTree& db);
 void add_db_prepare(CommandTree& db);
 void add_db_grants(CommandTree& db);
 void add_stream(CommandTree& tree);      // the binlog receiver
+void add_serve(CommandTree& tree);       // a repository server
 void add_completion(CommandTree& tree);  // completion, manpage
 
 // repo: commands on one repository without a configuration.

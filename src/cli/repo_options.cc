@@ -45,7 +45,14 @@ void apply_extended(const std::vector<std::string>& extended, storage::BackendOp
             options.sftp_command = value;
         else if (key == "sftp.args")
             options.ssh_args = os::split_command(value);
-        else if (key == "sftp.connections" || key == "local.connections" || key == "s3.connections")
+        else if (key == "ssh.args")
+            options.ssh_args = os::split_command(value);
+        else if (key == "ssh.program")
+            options.ssh_program = value;
+        else if (key == "rest.credentials")
+            options.rest_credentials = value;
+        else if (key == "sftp.connections" || key == "local.connections" ||
+                 key == "s3.connections" || key == "rest.connections" || key == "ssh.connections")
             options.connections = static_cast<unsigned>(to_number(key, value));
         else if (key == "s3.region")
             options.s3.region = value;
@@ -58,7 +65,8 @@ void apply_extended(const std::vector<std::string>& extended, storage::BackendOp
         else
             throw Error(ErrorKind::usage, fmt::format("unknown extended option {}", key),
                         "Known: sftp.command, sftp.args, sftp.connections, local.connections, "
-                        "s3.connections, s3.region, s3.bucket-lookup, s3.storage-class, "
+                        "s3.connections, rest.connections, ssh.connections, ssh.args, ssh.program, "
+                        "rest.credentials, s3.region, s3.bucket-lookup, s3.storage-class, "
                         "s3.credentials.");
     }
     if (!options.sftp_command.empty() && !options.ssh_args.empty())
@@ -109,8 +117,9 @@ std::shared_ptr<RepoOptions> add_repo_options(CommandTree& group) {
         .option("--cacert", options->ca_file, "FILE",
                 "https: certificates to trust instead of the system's ($RESTIC_CACERT)")
         .option("-o,--option", options->extended, "KEY=VALUE",
-                "sftp.command=…, sftp.args=…, s3.region=…, s3.credentials=…, s3.storage-class=…, "
-                "s3.bucket-lookup=auto|dns|path, sftp|s3|local.connections=N");
+                "sftp.command=…, sftp.args=…, ssh.args=…, ssh.program=…, rest.credentials=…, "
+                "s3.region=…, s3.credentials=…, s3.storage-class=…, "
+                "s3.bucket-lookup=auto|dns|path, sftp|ssh|rest|s3|local.connections=N");
     return options;
 }
 

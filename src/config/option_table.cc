@@ -78,8 +78,10 @@ constexpr Option kOptions[] = {
     {"place", "name", text, "", "", "", true, "", "\"offsite\"",
      "A short name, used in commands and reports", into<&Place::name>},
     {"place", "url", text, "", "", "", true, "", "\"sftp:backup@vault.example.net:/srv/shop\"",
-     "Where the repository lies, as restic writes it: a folder, sftp:user@host:/folder, or "
-     "s3:https://host/bucket/prefix. A relative folder starts at the configuration's folder",
+     "Where the repository lies, as restic writes it: a folder, sftp:user@host:/folder, "
+     "rest:https://host/path/ or s3:https://host/bucket/prefix; or ssh:user@host:/folder, where "
+     "the "
+     "far end runs `sevenfold serve`. A relative folder starts at the configuration's folder",
      into<&Place::url>},
     {"place", "domain", text, "", "", "", false, "", "\"hetzner\"",
      "What would fail together with this place: the vendor, the building. Places with the same "
@@ -101,7 +103,7 @@ constexpr Option kOptions[] = {
     {"place", "connections", count, "0", "connections", "", false, "", "4",
      "Operations at the same time; 0 chooses by the kind of place", into<&Place::connections>},
     {"place", "ssh_options", text_list, "[]", "", "", false, "",
-     "[\"-i\", \"/etc/sevenfold/ssh_key\"]", "More arguments for ssh, for sftp: places",
+     "[\"-i\", \"/etc/sevenfold/ssh_key\"]", "More arguments for ssh, for sftp: and ssh: places",
      into<&Place::ssh_options>},
     {"place", "region", text, "", "", "", false, "", "\"eu-central-1\"",
      "The bucket's region, for s3: places. Default: from the host's name, AWS_REGION, or what the "
@@ -110,7 +112,8 @@ constexpr Option kOptions[] = {
     {"place", "credentials", text, "", "", "", false, "", "\"profile:backup\"",
      "Where the keys of an s3: place come from: environment, profile:NAME (of ~/.aws), file:PATH, "
      "command:COMMAND, instance (the machine's role) or anonymous. Default: the first of "
-     "environment, profile and role that has some",
+     "environment, profile and role that has some. For rest: places environment, file:PATH or "
+     "command:COMMAND, which give user:password",
      into<&Place::credentials>},
     {"place", "storage_class", text, "", "", "", false, "", "\"STANDARD_IA\"",
      "Storage class of the packs in an s3: place, one that is read at once. Default: the bucket's",

@@ -100,7 +100,7 @@ class Validator {
     void app();
     void check_place(PlaceConfig& place);
     void check_url(PlaceConfig& place);
-    void check_s3(PlaceConfig& place, bool is_s3);
+    void check_s3(PlaceConfig& place, std::string_view scheme);
     void check_password(PlaceConfig& place);
     void check_files(FilesConfig& files);
     // What sources of all kinds have: name, schedule, places, tags.
@@ -180,32 +180,36 @@ void Validator::check_place(PlaceConfig& place) {
 void Validator::check_url(PlaceConfig& place) {
     const std::string section = "place " + place.name;
     if (auto path = local_path(place.url)) {
-        check_s3(place, false);
+        check_s3(place, "");
         if (path->empty()) return problem(line(place, "url"), "url is empty");
         place.url = absolute(*path);
         return effective(section, "url", place.url);
     }
     effective(section, "url", redacted(place.url));
     std::string scheme = place.url.substr(0, place.url.find(':'));
-    check_s3(place, scheme == "s3");
-    if (scheme == "sftp" || scheme == "s3") return;
-    constexpr std::string_view kLater[] = {"rest", "b2", "azure", "gs", "swift", "rclone"};
+    check_s3(place, scheme);
+    if (scheme == "sftp" || scheme == "s3" || scheme == "rest" || scheme == "ssh") return;
+    constexpr std::string_view kLater[] = {"b2", "azure", "gs", "swift", "rclone"};
     bool later = std::find(std::begin(kLater), std::end(kLater), scheme) != std::end(kLater);
     problem(line(place, "url"),
             later ? fmt::format("this version does not store at {}: places yet", scheme)
                   : fmt::format("unknown kind of place {}:", scheme),
-            "Use a folder (/srv/backup), sftp:user@host:/folder or s3:https://host/bucket/prefix.");
+            "Use a folder (/srv/backup), sftp:user@host:/folder, ssh:user@host:/folder, "
+            "rest:https://host/path/ or s3:https://host/bucket/prefix.");
 }
 
-// Options of buckets, and files that they name.
-void Validator::check_s3(PlaceConfig& place, bool is_s3) {
+// Options of buckets and REST servers, and files that they name.
+void Validator::check_s3(PlaceConfig& place, std::string_view scheme) {
     const std::string section = "place " + place.name;
     for (auto [key, value] : {std::pair{"region", &place.region},
                               {"credentials", &place.credentials},
                               {"storage_class", &place.storage_class},
-                              {"ca_file", &place.ca_file}})
-        if (!is_s3 && !value->empty())
-            problem(line(place, key), fmt::format("{} is for s3: places only", key));
+                              {"ca_file", &place.ca_file}}) {
+        bool for_both = value == &place.credentials || value == &place.ca_file;
+        if (scheme == "s3" || (scheme == "rest" && for_both) || value->empty()) continue;
+        problem(line(place, key),
+                fmt::format("{} is for {} places only", key, for_both ? "s3: and rest:" : "s3:"));
+    }
     if (place.credentials.starts_with("file:")) {
         place.credentials = "file:" + absolute(place.credentials.substr(5));
         effective(section, "credentials", place.credentials);

@@ -3,10 +3,13 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 
@@ -93,6 +96,55 @@ std::optional<uint64_t> HttpResponse::content_length() const {
     return to_number(header("content-length"));
 }
 
+namespace {
+
+// A socket in a folder of our own, to which libcurl connects. (It could be handed a connected
+// socket, but up to 7.88 it tries to connect that all the same.)
+class Meeting {
+  public:
+    Meeting() {
+        const char* base = std::getenv("XDG_RUNTIME_DIR");
+        if (base == nullptr || *base != '/' || std::strlen(base) > 60) base = "/tmp";
+        folder_ = fmt::format("{}/sevenfold-XXXXXX", base);
+        if (::mkdtemp(folder_.data()) == nullptr) throw errno_error("make folder " + folder_);
+        path_ = folder_ + "/s";
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        CHECK(path_.size() < sizeof address.sun_path);
+        std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
+        listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (listener_ >= 0 &&
+            ::bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+            ::listen(listener_, 1) == 0)
+            return;
+        Error failure = errno_error("listen on " + path_);
+        remove();
+        throw failure;
+    }
+    ~Meeting() { remove(); }
+    Meeting(const Meeting&) = delete;
+    Meeting& operator=(const Meeting&) = delete;
+
+    const std::string& path() const { return path_; }
+    // The other end of a new connection; -1 when there is none.
+    int accept() {
+        int socket = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+        if (socket < 0 && errno != EAGAIN) throw errno_error("accept");
+        return socket;
+    }
+
+  private:
+    void remove() {
+        if (listener_ >= 0) ::close(listener_);
+        ::unlink(path_.c_str());
+        ::rmdir(folder_.c_str());
+    }
+    std::string folder_, path_;
+    int listener_ = -1;
+};
+
+}  // namespace
+
 // A curl handle with the connection it keeps.
 class HttpClient::Handle {
   public:
@@ -110,6 +162,16 @@ class HttpClient::Handle {
         set(CURLOPT_CLOSESOCKETFUNCTION, on_close);
         set(CURLOPT_CLOSESOCKETDATA, this);
     }
+    // Connections go to a socket of our own, and what arrives there to options.connect, which must
+    // outlive the handle. What that throws waits in connect_failure().
+    void meet(const HttpOptions& options) {
+        options_ = &options;
+        connect_failure_ = nullptr;
+        if (!meeting_) meeting_ = std::make_unique<Meeting>();
+        set(CURLOPT_UNIX_SOCKET_PATH, meeting_->path().c_str());
+        set(CURLOPT_PREREQFUNCTION, on_connected);
+        set(CURLOPT_PREREQDATA, this);
+    }
     template <class Value>
     void set(CURLoption option, Value value) {
         CURLcode code = curl_easy_setopt(curl_, option, value);
@@ -119,6 +181,10 @@ class HttpClient::Handle {
                                     curl_easy_strerror(code)));
     }
 
+    std::exception_ptr connect_failure() const { return connect_failure_; }
+    // The one that the socket came from; nullptr where libcurl connects.
+    HttpChannel* channel() const { return channel_.get(); }
+
   private:
     static curl_socket_t on_open(void* self, curlsocktype, curl_sockaddr* address) {
         curl_socket_t made =
@@ -126,11 +192,30 @@ class HttpClient::Handle {
         if (made >= 0) static_cast<Handle*>(self)->sockets_.push_back(made);
         return made;
     }
+    // Before each request; at the first over a connection, that waits to be accepted.
+    static int on_connected(void* opaque, char*, char*, int, int) {
+        Handle& self = *static_cast<Handle*>(opaque);
+        try {
+            int socket = self.meeting_->accept();
+            if (socket < 0) return CURL_PREREQFUNC_OK;
+            std::unique_ptr<int, void (*)(int*)> closer(&socket, [](int* fd) { ::close(*fd); });
+            self.channel_ = nullptr;
+            self.channel_ = self.options_->connect(socket);
+            return CURL_PREREQFUNC_OK;
+        } catch (...) {
+            self.connect_failure_ = std::current_exception();
+            return CURL_PREREQFUNC_ABORT;
+        }
+    }
     static int on_close(void* self, curl_socket_t socket) {
         std::erase(static_cast<Handle*>(self)->sockets_, socket);
         return ::close(socket);
     }
 
+    const HttpOptions* options_ = nullptr;
+    std::exception_ptr connect_failure_;
+    std::unique_ptr<Meeting> meeting_;
+    std::unique_ptr<HttpChannel> channel_;  // outlives its socket, to explain why that ended
     std::vector<curl_socket_t> sockets_;
     CURL* curl_;
 };
@@ -213,12 +298,13 @@ void HttpClient::Transfer::prepare() {
     handle_.set(CURLOPT_HTTP09_ALLOWED, 0L);
     handle_.set(CURLOPT_MAXCONNECTS, 1L);
     handle_.watch_sockets();
+    if (options.connect) handle_.meet(options);
     handle_.set(CURLOPT_TCP_KEEPALIVE, 1L);
     handle_.set(CURLOPT_BUFFERSIZE, 256L << 10);
     handle_.set(CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10);
     handle_.set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
     handle_.set(CURLOPT_USERAGENT, "sevenfold/" SEVENFOLD_VERSION);
-    if (!options.use_proxy) handle_.set(CURLOPT_PROXY, "");
+    if (!options.use_proxy || options.connect) handle_.set(CURLOPT_PROXY, "");
     if (!options.ca_file.empty()) {
         if (curl_easy_setopt(handle_.get(), CURLOPT_CAINFO, options.ca_file.c_str()) != CURLE_OK)
             throw Error(ErrorKind::config, "libcurl takes no file of certificates");
@@ -264,6 +350,8 @@ HttpResponse HttpClient::Transfer::run() {
     reused_ = made == 0 &&
               (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING);
     if (failure_) std::rethrow_exception(failure_);
+    if (code != CURLE_OK && handle_.connect_failure())
+        std::rethrow_exception(handle_.connect_failure());
     if (code == CURLE_WRITE_ERROR && response_.cut) code = CURLE_OK;
     if (code != CURLE_OK) throw error_of(code);
     if (!headers_ended_) throw Error(ErrorKind::network, "the answer was cut off");
@@ -446,8 +534,10 @@ HttpResponse HttpClient::perform(const HttpRequest& request) {
             HttpResponse response = transfer.run();
             if (!response.cut) give_back(std::move(handle));
             return response;
-        } catch (const Error&) {
-            if (again || !transfer.went_nowhere() || request.method == "POST") throw;
+        } catch (const Error& error) {
+            if (!again && transfer.went_nowhere() && request.method != "POST") continue;
+            if (handle->channel() != nullptr) throw handle->channel()->explain(error);
+            throw;
         }
     }
 }

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/bytes.h"
+#include "core/error.h"
 
 namespace sevenfold::net {
 
@@ -58,7 +59,19 @@ struct HttpResponse {
     std::optional<uint64_t> content_length() const;
 };
 
+// What is at the other end of a connection instead of a server on the network.
+class HttpChannel {
+  public:
+    virtual ~HttpChannel() = default;
+    // What is behind an error of a request over it, if that is known here.
+    virtual Error explain(const Error& error) = 0;
+};
+
 struct HttpOptions {
+    // Serves connections instead of the URL's host, which then is only a name in the request. Given
+    // the other end of a new connection, a socket of which it makes its own copy; what it throws
+    // comes out of perform().
+    std::function<std::unique_ptr<HttpChannel>(int socket)> connect;
     std::string ca_file;  // certificates to trust instead of the system's; empty: the system's
     std::chrono::nanoseconds connect_timeout = std::chrono::seconds(20);
     // Nothing moved for so long: Error{timeout}.

@@ -6,9 +6,11 @@
 
 namespace sevenfold::net {
 
-std::vector<std::string> ssh_subsystem_command(const SshTarget& target, std::string_view subsystem,
-                                               const std::vector<std::string>& extra,
-                                               bool may_ask) {
+namespace {
+
+// All but what is to be run there.
+std::vector<std::string> ssh_command(const SshTarget& target, const std::vector<std::string>& extra,
+                                     bool may_ask) {
     std::vector<std::string> argv = {"ssh"};
     argv.insert(argv.end(), extra.begin(), extra.end());
     // Keepalives notice a dead peer even when no request is waiting. Forwardings of the user's
@@ -31,10 +33,24 @@ std::vector<std::string> ssh_subsystem_command(const SshTarget& target, std::str
         argv.push_back("-l");
         argv.push_back(target.user);
     }
-    argv.push_back("-s");
-    argv.push_back("--");
-    argv.push_back(target.host);
-    argv.emplace_back(subsystem);
+    return argv;
+}
+
+}  // namespace
+
+std::vector<std::string> ssh_subsystem_command(const SshTarget& target, std::string_view subsystem,
+                                               const std::vector<std::string>& extra,
+                                               bool may_ask) {
+    std::vector<std::string> argv = ssh_command(target, extra, may_ask);
+    argv.insert(argv.end(), {"-s", "--", target.host, std::string(subsystem)});
+    return argv;
+}
+
+std::vector<std::string> ssh_program_command(const SshTarget& target, std::string_view command,
+                                             const std::vector<std::string>& extra, bool may_ask) {
+    std::vector<std::string> argv = ssh_command(target, extra, may_ask);
+    // No terminal at the far end: it would change bytes.
+    argv.insert(argv.end(), {"-T", "--", target.host, std::string(command)});
     return argv;
 }
 
@@ -82,6 +98,12 @@ Error explain_ssh_failure(std::string_view location, std::string_view error_tail
          "Check the network and the firewall."},
         {"Connection timed out", ErrorKind::network, "the host does not answer",
          "Check the network and the firewall."},
+        {"command not found", ErrorKind::unsupported, "the far end has no such program",
+         "Install it there, in the PATH of commands that ssh runs."},
+        {": not found", ErrorKind::unsupported, "the far end has no such program",
+         "Install it there, in the PATH of commands that ssh runs."},
+        {": No such file or directory", ErrorKind::unsupported, "the far end has no such program",
+         "Install it there, in the PATH of commands that ssh runs."},
     };
     std::string said = last_lines(error_tail, 2);
     for (const Row& row : kRows)

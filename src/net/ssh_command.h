@@ -22,6 +22,11 @@ struct SshTarget {
 std::vector<std::string> ssh_subsystem_command(const SshTarget& target, std::string_view subsystem,
                                                const std::vector<std::string>& extra, bool may_ask);
 
+// The argv that runs `command`, a line for the far shell; what a forced command of authorized_keys
+// gets instead.
+std::vector<std::string> ssh_program_command(const SshTarget& target, std::string_view command,
+                                             const std::vector<std::string>& extra, bool may_ask);
+
 // Why an ssh that ended before the connection stood did so, from the end of its stderr. Refused
 // host keys (refused), keys or passwords (permission) and a missing subsystem (unsupported) are
 // final; everything else is network.

@@ -189,11 +189,16 @@ ChildProcess::ChildProcess(const ChildOptions& options) : state_(std::make_uniqu
     CHECK(!options.argv.empty());
     Pipe input, output, errors;
     FileActions actions;
-    if (options.input == Stream::pipe) input = make_pipe();
-    if (options.output == Stream::pipe) output = make_pipe();
+    if (options.connection < 0 && options.input == Stream::pipe) input = make_pipe();
+    if (options.connection < 0 && options.output == Stream::pipe) output = make_pipe();
     if (options.errors == Stream::pipe) errors = make_pipe();
-    actions.connect(0, options.input, input.read.get());
-    actions.connect(1, options.output, output.write.get());
+    if (options.connection >= 0) {
+        CHECK(options.connection > 2 && !options.die_with_parent && !options.run_as);
+        for (int target : {0, 1}) actions.connect(target, Stream::pipe, options.connection);
+    } else {
+        actions.connect(0, options.input, input.read.get());
+        actions.connect(1, options.output, output.write.get());
+    }
     actions.connect(2, options.errors, errors.write.get());
     // Also what a library opened without O_CLOEXEC.
     CHECK(::posix_spawn_file_actions_addclosefrom_np(&actions.actions, 3) == 0);

@@ -40,6 +40,9 @@ struct ChildOptions {
     Stream output = Stream::inherit;
     // pipe: read by a thread of ChildProcess, which keeps the end of it for error_tail().
     Stream errors = Stream::pipe;
+    // When set, a socket that becomes both standard input and output, whatever those two say. It
+    // stays the caller's, must be 3 or above, and goes without die_with_parent and run_as.
+    int connection = -1;
     // Set in addition to our own environment, or replacing entries of it.
     std::vector<std::pair<std::string, std::string>> environment;
     // A process group of its own: the terminal's Ctrl-C does not reach it. Must be off for a child

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 
 #include "core/error.h"
 
@@ -189,6 +190,21 @@ void AtomicFile::write(ByteView data) { write_all(fd(), data, path_); }
 void AtomicFile::commit(mode_t mode, bool durable) {
     if (durable) sync_fd(fd(), path_);
     if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw errno_error("rename to " + path_);
+    finish(mode, durable);
+}
+
+void AtomicFile::commit_new(mode_t mode) {
+    sync_fd(fd(), path_);
+    if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) != 0) {
+        // File systems that cannot do this can make a second name.
+        if (errno != EINVAL && errno != ENOSYS) throw errno_error("rename to " + path_);
+        if (::link(temporary_.c_str(), path_.c_str()) != 0) throw errno_error("link " + path_);
+        ::unlink(temporary_.c_str());
+    }
+    finish(mode, true);
+}
+
+void AtomicFile::finish(mode_t mode, bool durable) {
     committed_ = true;
     // After the rename, because some network file systems refuse to rename read-only files.
     if (::fchmod(fd(), mode) != 0 && errno != EPERM && errno != ENOTSUP && errno != ENOSYS)

@@ -81,8 +81,13 @@ class AtomicFile {
     // untouched, unless it was the folder's sync that failed.
     // With `durable` off nothing is synced: for files that can be had again.
     void commit(mode_t mode, bool durable = true);
+    // As commit(), but Error{exists} when there is something under the final name: of several that
+    // commit the same name at once, one wins. Durable on return.
+    void commit_new(mode_t mode);
 
   private:
+    void finish(mode_t mode, bool durable);
+
     std::string path_;
     std::string temporary_;
     UniqueFd fd_;

@@ -17,6 +17,7 @@ storage::BackendOptions backend_options(const config::PlaceConfig& place) {
     options.connections = static_cast<unsigned>(place.connections);
     options.ssh_args = place.ssh_options;
     options.ca_file = place.ca_file;
+    options.rest_credentials = place.credentials;
     options.s3 = {.region = place.region,
                   .credentials = place.credentials,
                   .storage_class = place.storage_class,

@@ -11,6 +11,7 @@
 #include "os/child_process.h"
 #include "storage/limit_backend.h"
 #include "storage/local/local_backend.h"
+#include "storage/rest/rest_location.h"
 #include "storage/retry_backend.h"
 #include "storage/s3/s3_location.h"
 #include "storage/sftp/sftp_backend.h"
@@ -18,11 +19,12 @@
 namespace sevenfold::storage {
 namespace {
 
-constexpr std::string_view kLaterSchemes[] = {"rest", "b2", "azure", "gs", "swift", "rclone"};
+constexpr std::string_view kLaterSchemes[] = {"b2", "azure", "gs", "swift", "rclone"};
 
 [[noreturn]] void bad_location(std::string_view url, std::string_view why) {
     throw Error(ErrorKind::config, fmt::format("repository {}: {}", redact_url(url), why),
-                "Write a folder, sftp:user@host:/dir or s3:https://host/bucket/prefix.");
+                "Write a folder, sftp:user@host:/dir, ssh:user@host:/dir, "
+                "rest:https://host/path/ or s3:https://host/bucket/prefix.");
 }
 
 // Removes doubled slashes, "." parts and a trailing slash; ".." stays, because what it means
@@ -73,9 +75,9 @@ void set_sftp_path(std::string_view url, std::string_view path, Location& locati
     location.path = clean_path(path);
 }
 
-// After "sftp://": authority, then a path whose first slash only separates.
-Location parse_sftp_url(std::string_view url, std::string_view rest) {
-    Location location{.driver = Location::Driver::sftp};
+// After "sftp://" or "ssh://": authority, then a path whose first slash only separates.
+Location parse_sftp_url(std::string_view url, std::string_view rest, Location::Driver driver) {
+    Location location{.driver = driver};
     size_t slash = rest.find('/');
     if (slash == rest.npos) bad_location(url, "no folder after the host");
     std::string_view authority = rest.substr(0, slash);
@@ -101,9 +103,9 @@ Location parse_sftp_url(std::string_view url, std::string_view rest) {
     return location;
 }
 
-// After "sftp:": user@host:path, the host perhaps in brackets.
-Location parse_sftp_short(std::string_view url, std::string_view rest) {
-    Location location{.driver = Location::Driver::sftp};
+// After "sftp:" or "ssh:": user@host:path, the host perhaps in brackets.
+Location parse_sftp_short(std::string_view url, std::string_view rest, Location::Driver driver) {
+    Location location{.driver = driver};
     size_t bracket = rest.find('[');
     size_t colon = rest.find(':');
     if (bracket != rest.npos && bracket < colon) {
@@ -138,6 +140,11 @@ std::string redact_url(std::string_view url) {
     return fmt::format("{}:***{}", url.substr(0, colon), url.substr(at));
 }
 
+bool Location::operator==(const Location& other) const {
+    return driver == other.driver && path == other.path && host == other.host &&
+           user == other.user && port == other.port && bucket == other.bucket && tls == other.tls;
+}
+
 std::string Location::display() const {
     if (driver == Driver::local) {
         bool plain = path.starts_with('/') || path.starts_with("./") || path.starts_with("../") ||
@@ -145,13 +152,15 @@ std::string Location::display() const {
         return plain ? path : "local:" + path;
     }
     if (driver == Driver::s3) return display_s3_location(*this);
+    if (driver == Driver::rest) return display_rest_location(*this);
+    std::string_view scheme = driver == Driver::ssh ? "ssh" : "sftp";
     std::string at = user.empty() ? host : user + "@" + host;
     bool bracket = host.find(':') != host.npos;
     // In the short form this would look like a password.
     bool at_in_path = path.substr(0, path.find('/')).find('@') != path.npos;
-    if (port == 0 && !bracket && !at_in_path) return fmt::format("sftp:{}:{}", at, path);
+    if (port == 0 && !bracket && !at_in_path) return fmt::format("{}:{}:{}", scheme, at, path);
     std::string shown_host = bracket ? "[" + host + "]" : host;
-    return fmt::format("sftp://{}{}{}/{}", user.empty() ? "" : user + "@", shown_host,
+    return fmt::format("{}://{}{}{}/{}", scheme, user.empty() ? "" : user + "@", shown_host,
                        port == 0 ? "" : fmt::format(":{}", port), path);
 }
 
@@ -164,11 +173,14 @@ Location parse_location(std::string_view url) {
     }
     if (url.starts_with('/') || url.starts_with("./") || url.starts_with("../"))
         return {.path = std::string(url)};
-    if (url.starts_with("sftp://")) return parse_sftp_url(url, url.substr(7));
-    if (url.starts_with("sftp:")) return parse_sftp_short(url, url.substr(5));
-    if (url.starts_with("s3:")) {
+    using enum Location::Driver;
+    if (url.starts_with("sftp://")) return parse_sftp_url(url, url.substr(7), sftp);
+    if (url.starts_with("sftp:")) return parse_sftp_short(url, url.substr(5), sftp);
+    if (url.starts_with("ssh://")) return parse_sftp_url(url, url.substr(6), ssh);
+    if (url.starts_with("ssh:")) return parse_sftp_short(url, url.substr(4), ssh);
+    if (url.starts_with("s3:") || url.starts_with("rest:")) {
         try {
-            return parse_s3_location(url);
+            return url.starts_with("s3:") ? parse_s3_location(url) : parse_rest_location(url);
         } catch (const Error& error) {
             throw error.with_context(fmt::format("repository {}", redact_url(url)));
         }
@@ -180,7 +192,9 @@ Location parse_location(std::string_view url) {
         throw Error(
             ErrorKind::unsupported,
             fmt::format("repository {}: this build cannot use {} yet", redact_url(url), scheme),
-            "Use a local folder, sftp:user@host:/dir or s3:https://host/bucket/prefix.");
+            "Use a local folder, sftp:user@host:/dir, ssh:user@host:/dir, rest:https://host/path/ "
+            "or "
+            "s3:https://host/bucket/prefix.");
     throw Error(ErrorKind::config,
                 fmt::format("repository {}: unknown scheme {}", redact_url(url), scheme),
                 "Put local: in front if this is a local folder.");
@@ -218,8 +232,16 @@ std::unique_ptr<Backend> open_backend(const Location& location, const BackendOpt
         backend = std::make_unique<LocalBackend>(location.path);
     } else {
         // These shape their traffic piece by piece, which is smoother than file by file.
-        backend = location.driver == Location::Driver::sftp ? open_sftp(location, options, limits)
-                                                            : open_s3(location, options, limits);
+        switch (location.driver) {
+            case Location::Driver::sftp:
+                backend = open_sftp(location, options, limits);
+                break;
+            case Location::Driver::s3:
+                backend = open_s3(location, options, limits);
+                break;
+            default:
+                backend = open_rest(location, options, limits);
+        }
         limits.upload = limits.download = nullptr;
     }
     if (options.connections != 0 || limits.upload || limits.download)

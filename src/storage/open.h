@@ -2,7 +2,8 @@
 //
 // restic's forms: "/dir", "local:dir", "sftp:user@host:/dir", "sftp://user@host:port//dir" (a path
 // with a single slash after the host is relative to the login folder, as is "sftp:host:dir"),
-// "s3:https://host[:port]/bucket/prefix" (see s3/s3_location.h).
+// "s3:https://host[:port]/bucket/prefix" (see s3/s3_location.h), "rest:https://user:password@host/"
+// and "ssh:user@host:/dir", written as sftp: is (see rest/rest_location.h).
 #pragma once
 
 #include <chrono>
@@ -13,30 +14,33 @@
 #include <string_view>
 #include <vector>
 
+#include "core/secret.h"
 #include "storage/backend.h"
 
 namespace sevenfold::storage {
 
 struct Location {
-    enum class Driver { local, sftp, s3 };
+    enum class Driver { local, sftp, s3, rest, ssh };
 
     Driver driver = Driver::local;
-    // local: as written; sftp: absolute, or relative to the login folder; s3: the prefix without
-    // slashes at its ends, perhaps empty.
+    // local: as written; sftp and ssh: absolute, or relative to the login folder; s3 and rest: the
+    // prefix without slashes at its ends, perhaps empty.
     std::string path;
-    std::string host;    // sftp and s3; an IPv6 address without brackets
-    std::string user;    // sftp; empty: ssh decides
-    uint16_t port = 0;   // 0: ssh decides, or the scheme's own
+    std::string host;   // all but local; an IPv6 address without brackets
+    std::string user;   // sftp and ssh: empty: ssh decides; rest: empty: none, or the environment's
+    uint16_t port = 0;  // 0: ssh decides, or the scheme's own
     std::string bucket;  // s3
-    bool tls = true;     // s3
+    bool tls = true;     // s3 and rest
+    Secret password{};   // rest
 
-    bool operator==(const Location&) const = default;
-    // A URL that parses back to the same location. A location holds no password to show.
+    // But for the password.
+    bool operator==(const Location& other) const;
+    // A URL that parses back to the same location, without its password.
     std::string display() const;
 };
 
-// Throws Error{config} for what is not a location, Error{unsupported} for "rest:" and
-// restic's other schemes. Errors never repeat a password.
+// Throws Error{config} for what is not a location, Error{unsupported} for restic's other schemes.
+// Errors never repeat a password.
 Location parse_location(std::string_view url);
 
 // The URL with a password in it replaced by ***; for messages about any URL.
@@ -65,6 +69,12 @@ struct BackendOptions {
     bool ssh_may_ask = false;  // ssh may ask for a password or passphrase on the terminal
     std::string ca_file;       // https: certificates to trust instead of the system's
     S3Options s3;
+    // For rest: locations without a password: "file:PATH" (its first line) or "command:COMMAND"
+    // (what it prints) is "user:password"; "environment" or empty: RESTIC_REST_USERNAME and
+    // RESTIC_REST_PASSWORD, or the same with SEVENFOLD_.
+    std::string rest_credentials;
+    // For ssh: locations, the program at the far end; empty: "sevenfold".
+    std::string ssh_program;
     std::stop_token stop;  // ends pauses between retries; what has begun may still be finished
     // No progress of a request for so long: the connection is given up.
     std::chrono::nanoseconds stall_timeout = std::chrono::seconds(60);

@@ -101,16 +101,17 @@ TEST(ParseLocation, RefusesNonsense) {
           "sftp:-oProxyCommand=evil:/x", "sftp:-l@host:/x", "sftp:ho st:/x", "sftp:h:~/x",
           "ftp://host/x", "c:\\repo"})
         expect_error(ErrorKind::config, [&] { parse_location(url); });
-    for (const char* url : {"rest:https://host/", "b2:bucket:path"}) {
+    for (const char* url : {"b2:bucket:path", "swift:c:/x"}) {
         Error error = expect_error(ErrorKind::unsupported, [&] { parse_location(url); });
         EXPECT_FALSE(error.hint().empty());
     }
 }
 
 TEST(ParseLocation, NeverRepeatsAPassword) {
-    for (const char* url : {"rest:https://joe:hunter2@host/", "sftp://joe:hunter2@host//x",
-                            "sftp:joe:hunter2@host:/x", "ftp://joe:hunter2@host/",
-                            "s3:https://key:hunter2@host/bucket", "s3:key:hunter2@host/bucket"}) {
+    for (const char* url :
+         {"rest:https://joe:hunter2@host:x/", "rest:joe:hunter2@host/",
+          "sftp://joe:hunter2@host//x", "sftp:joe:hunter2@host:/x", "ftp://joe:hunter2@host/",
+          "s3:https://key:hunter2@host/bucket", "s3:key:hunter2@host/bucket"}) {
         try {
             parse_location(url);
             ADD_FAILURE() << url;

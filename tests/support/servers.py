@@ -1,5 +1,5 @@
-"""Servers of the test's own on loopback ports: ssh, S3, one that answers what it is told, and a proxy
-that cuts connections."""
+"""Servers of the test's own on loopback ports: ssh, S3, our repository server, one that answers what
+it is told, and a proxy that cuts connections."""
 import http.server
 import os
 import shlex
@@ -20,6 +20,19 @@ def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
+
+
+def make_certificate(case, name):
+    """Of its own authority, for the loopback address: certificate and key in one file."""
+    path = case.path(name)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=test",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path,
+                    "-out", path + ".crt"], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    with open(path, "ab") as both, open(path + ".crt", "rb") as certificate:
+        both.write(certificate.read())
+    return path
 
 
 class Sshd:
@@ -121,7 +134,7 @@ class S3:
 
     def __init__(self, case, tls=False, bucket=True):
         self.case = case
-        self.ca_file = self._make_certificate() if tls else None
+        self.ca_file = make_certificate(case, "s3.pem") if tls else None
         try:
             self.server = rgw.Rgw(case.path("s3"), self.ca_file)
         except rgw.Failed as failure:
@@ -130,18 +143,6 @@ class S3:
         if bucket:
             self.server.make_bucket(self.BUCKET)
         case.env.update(AWS_ACCESS_KEY_ID=rgw.KEY, AWS_SECRET_ACCESS_KEY=rgw.SECRET)
-
-    def _make_certificate(self):
-        """Of its own authority, for the loopback address: certificate and key in one file."""
-        path = self.case.path("s3.pem")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-                        "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", path,
-                        "-out", path + ".crt"], check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
-        with open(path, "ab") as both, open(path + ".crt", "rb") as certificate:
-            both.write(certificate.read())
-        return path
 
     def url(self, prefix="shop", port=None):
         scheme = "https" if self.ca_file else "http"
@@ -155,6 +156,80 @@ class S3:
 
     def restic(self, case, prefix, password_file):
         return restic.Restic(case, self.url(prefix), password_file)
+
+
+class Serve:
+    """`sevenfold serve` on a free loopback port, for the user joe (password: geheim). Stopped at the
+    end of the test."""
+
+    def __init__(self, case, *options, tls=False, auth=True, folder="served", port=0):
+        self.case, self.folder = case, case.folder(folder)
+        self.pem = make_certificate(case, "serve.pem") if tls else None
+        self.log = case.path("access.log")
+        self.options = ["--path", self.folder, "--log", self.log, *options]
+        if tls:
+            self.options += ["--tls-cert", self.pem, "--tls-key", self.pem]
+        self.login = "joe:geheim@" if auth else ""
+        if auth:
+            self.users({"joe": "geheim"})
+            self.options += ["--htpasswd-file", self.users_file]
+        else:
+            self.options.append("--no-auth")
+        self.port = port
+        self.start()
+
+    @property
+    def users_file(self):
+        return self.case.path("users")
+
+    def users(self, passwords):
+        lines = []
+        for name, password in passwords.items():
+            made = self.case.sevenfold("serve", "--hash-password", stdin=password.encode())
+            lines.append(f"{name}:{made.out.strip()}")
+        self.case.write(self.users_file, "\n".join(lines) + "\n")
+
+    def start(self):
+        """On the port it had before, if it had one."""
+        self.running = self.case.start("--json", "serve", "--listen", f"127.0.0.1:{self.port}",
+                                       *self.options)
+
+        def address():
+            self.running.out.seek(0)
+            for line in program.json_lines(self.running.out.read().decode()):
+                if line["message_type"] == "listening":
+                    return line["address"]
+            if not self.running.alive():
+                self.case.fail(str(self.running.finish()))
+            return None
+
+        self.port = int(program.wait_for(address, "it listens").rpartition(":")[2])
+
+    def stop(self):
+        """As systemd does; fails when that is not a clean end."""
+        self.running.send(signal.SIGTERM)
+        result = self.running.finish()
+        self.case.assertCode(result, 0)
+        return result
+
+    def url(self, name="shop", login=None, port=None):
+        scheme = "https" if self.pem else "http"
+        login = self.login if login is None else login
+        return f"rest:{scheme}://{login}127.0.0.1:{port or self.port}/{name}/"
+
+    def repository(self, name="shop"):
+        return os.path.join(self.folder, name)
+
+    def restic(self, password_file, name="shop", url=None):
+        made = restic.Restic(self.case, url or self.url(name), password_file, real_keys=True)
+        if self.pem:
+            made.env["SSL_CERT_FILE"] = self.pem  # what its language's library reads
+        return made
+
+    def memory(self):
+        """KiB resident."""
+        with open(f"/proc/{self.running.process.pid}/status", encoding="ascii") as file:
+            return int([line for line in file if line.startswith("VmRSS")][0].split()[1])
 
 
 class Answering:

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -66,6 +67,15 @@ ServedAnswer answer(int status, std::string body, const std::vector<HttpHeader>&
     for (const HttpHeader& header : headers)
         head += fmt::format("{}: {}\r\n", header.name, header.value);
     return {head + "\r\n" + body, false};
+}
+
+bool eventually(const std::function<bool()>& holds, int seconds) {
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+    while (!holds()) {
+        if (std::chrono::steady_clock::now() > until) return false;
+        ::poll(nullptr, 0, 2);
+    }
+    return true;
 }
 
 TestHttpServer::TestHttpServer(Handler handler) : handler_(std::move(handler)) {

@@ -33,6 +33,9 @@ struct ServedAnswer {
 // A complete answer with its Content-Length.
 ServedAnswer answer(int status, std::string body = {}, const std::vector<HttpHeader>& headers = {});
 
+// Whether a condition comes true within a time that only a test that fails needs.
+bool eventually(const std::function<bool()>& holds, int seconds = 30);
+
 class TestHttpServer {
   public:
     // Called for one request at a time.

@@ -134,22 +134,23 @@ void LocalBackend::make_missing_dirs(const FileName& name) const {
     os::fsync_dir(os::parent_dir(dir));
 }
 
-void LocalBackend::store(const FileName& name, ByteView body) try {
+std::unique_ptr<os::AtomicFile> LocalBackend::begin_store(const FileName& name) {
     if (stored_into_.first_time(name)) remove_leftovers(dir_of(name), name.type);
     std::string path = path_of(name);
-    auto write = [&] {
-        os::AtomicFile file(path);
-        file.preallocate(body.size());
-        file.write(body);
-        file.commit(file_mode_);
-    };
     try {
-        write();
+        return std::make_unique<os::AtomicFile>(path);
     } catch (const Error& error) {
         if (error.kind() != ErrorKind::not_found) throw;
         make_missing_dirs(name);
-        write();
+        return std::make_unique<os::AtomicFile>(path);
     }
+}
+
+void LocalBackend::store(const FileName& name, ByteView body) try {
+    auto file = begin_store(name);
+    file->preallocate(body.size());
+    file->write(body);
+    file->commit(file_mode_);
 } catch (const Error& error) {
     throw error.hint().empty() ? with_disk_hint(error) : error;
 }

@@ -9,8 +9,10 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <string>
 
+#include "os/file.h"
 #include "storage/backend.h"
 #include "storage/layout.h"
 
@@ -37,6 +39,10 @@ class LocalBackend : public Backend {
 
     // Where a file lies.
     std::string path_of(const FileName& name) const;
+    // For a body that comes in pieces: the new file that store() would write to, in a folder made
+    // if it is missing. To be ended with its commit_new(file_mode()).
+    std::unique_ptr<os::AtomicFile> begin_store(const FileName& name);
+    mode_t file_mode() const { return file_mode_; }
 
   private:
     std::string dir_of(const FileName& name) const;
