@@ -30,6 +30,8 @@ using net::ServerResponse;
 using What = RestPath::What;
 
 constexpr size_t kPiece = 64 << 10;
+// What a client announces is reserved on disk up to this: it may never send it.
+constexpr uint64_t kMostReserved = 128 << 20;
 constexpr size_t kMostOpenRepositories = 1000;
 constexpr std::string_view kVersion1 = "application/vnd.x.restic.rest.v1";
 constexpr std::string_view kVersion2 = "application/vnd.x.restic.rest.v2";
@@ -342,7 +344,7 @@ ServerResponse RestServer::State::receive(const Call& call, LocalBackend& backen
     ServerResponse full = plain(507, "the quota of this folder is used up");
     if (!taken.up_to(call.request.body_size.value_or(0))) return full;
     auto file = backend.begin_store(name);
-    file->preallocate(call.request.body_size.value_or(0));
+    file->preallocate(std::min(call.request.body_size.value_or(0), kMostReserved));
     crypto::Sha256 hash;
     Bytes piece(kPiece);
     uint64_t size = 0;
