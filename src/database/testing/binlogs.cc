@@ -57,11 +57,16 @@ std::unique_ptr<LogArchive> archive_binlogs(const TestServer& server, const std:
 void run_workload(const TestServer& server, const Workload& workload) {
     auto connection = server.connect();
     connection->execute("CREATE DATABASE IF NOT EXISTS `load`");
-    for (unsigned i = 0; i < kTables; ++i)
+    for (unsigned i = 0; i < kTables; ++i) {
+        if (workload.domains > 1) {  // a table, and the database, come from the domain that uses it
+            connection->execute(fmt::format("SET gtid_domain_id={}", i % workload.domains));
+            connection->execute("CREATE DATABASE IF NOT EXISTS `load`");
+        }
         connection->execute(
             fmt::format("CREATE TABLE IF NOT EXISTS `load`.t{} (id INT PRIMARY "
                         "KEY, n BIGINT, text TEXT, KEY (n))",
                         i));
+    }
     std::vector<std::jthread> writers;
     for (unsigned i = 0; i < workload.writers; ++i)
         writers.emplace_back([&, i] { write(server, workload, i); });

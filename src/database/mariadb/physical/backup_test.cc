@@ -215,13 +215,13 @@ std::optional<Error> failure_while_tables_change(const std::vector<std::string>&
 
 // The tool then sends files again, renames and deletes what it has sent.
 TEST(PhysicalBackupTest, TablesMayChangeMeanwhile) {
-    std::optional<Error> failure = failure_while_tables_change({"InnoDB", "MyISAM"});
+    std::optional<Error> failure = failure_while_tables_change({"InnoDB"});
     EXPECT_FALSE(failure) << failure->message();
 }
 
-// Some tables are lost then, by the tool of 10.11.19: which must be noticed.
+// Some tables are lost then, by the tool of 10.11.19, of MyISAM seldom: which must be noticed.
 TEST(PhysicalBackupTest, ATableThatTheToolLosesIsNoticed) {
-    std::optional<Error> failure = failure_while_tables_change({"Aria"});
+    std::optional<Error> failure = failure_while_tables_change({"Aria", "MyISAM"});
     if (failure) {
         EXPECT_EQ(failure->kind(), ErrorKind::timeout) << failure->message();
         EXPECT_TRUE(is_temporary(failure->kind()));

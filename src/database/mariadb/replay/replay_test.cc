@@ -180,8 +180,8 @@ TEST_F(ReplayTest, AppliesIndependentDomainsAlsoAfterAKill) {
     options.window_bytes = 50 << 10;
     try {
         run(target, *archive);
-    } catch (const Error&) {
-        ASSERT_FALSE(target.running());
+    } catch (const Error& error) {
+        ASSERT_FALSE(target.running()) << error.message() << "\n" << error.hint();
         target.start();
         options.resume = true;
         run(target, *archive);
