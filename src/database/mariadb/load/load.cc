@@ -236,9 +236,9 @@ class Loader {
 
     // What one session loads at a stretch.
     struct Portion {
-        size_t table;
+        size_t table = 0;
         std::span<const std::string> paths;
-        uint64_t size;
+        uint64_t size = 0;
     };
 
     // The server lets one LOAD DATA at a time into a table with a counter, unless it was started
@@ -249,7 +249,9 @@ class Loader {
             std::span<const std::string> files = tables_[t]->files;
             size_t step = split_[t].counter && !counters_interleave ? files.size() : 1;
             for (size_t i = 0; i < files.size(); i += step) {
-                Portion& portion = out.emplace_back(t, files.subspan(i, step), 0);
+                Portion& portion = out.emplace_back();
+                portion.table = t;
+                portion.paths = files.subspan(i, step);
                 for (const std::string& path : portion.paths)
                     portion.size += files_.file(path).size;
             }
