@@ -8,10 +8,6 @@
 namespace sevenfold::protect {
 namespace {
 
-uint64_t size_of(const StoredBase& base) {
-    return base.snapshot.summary ? base.snapshot.summary->total_bytes_processed : 0;
-}
-
 // Prepared bases are better than equally new ones.
 auto rank(const StoredBase& base) {
     return std::tuple(base.manifest.consistent_at, base.manifest.prepared);
@@ -30,7 +26,7 @@ void copy_files(const repository::Repository& repository, const StoredBase& base
 
 }  // namespace
 
-uint64_t BaseChoice::bytes() const { return size_of(base) + (whole ? size_of(*whole) : 0); }
+uint64_t BaseChoice::bytes() const { return base.bytes() + (whole ? whole->bytes() : 0); }
 
 std::optional<BaseChoice> choose_base(const std::string& database,
                                       const std::vector<JobPlace>& places, const std::string& place,

@@ -43,14 +43,12 @@ std::vector<database::BaseManifest> worthy_bases(const config::DatabaseConfig& d
         auto bases = read_bases(*place.repository, list_database(*place.repository, database.name));
         for (const StoredBase& base : bases) {
             const database::BaseManifest& manifest = base.manifest;
-            uint64_t size =
-                base.snapshot.summary ? base.snapshot.summary->total_bytes_processed : 0;
             if (manifest.method != "physical" || manifest.prepared) continue;
-            if (manifest.from_lsn == 0) sizes[manifest.to_lsn] = size;
             if (manifest.from_lsn == 0) {
+                sizes[manifest.to_lsn] = base.bytes();
                 if (now.since(manifest.consistent_at) < kWholeBaseLasts)
                     here[manifest.to_lsn] = manifest;
-            } else if (size > sizes[manifest.from_lsn] / 2) {
+            } else if (base.bytes() > sizes[manifest.from_lsn] / 2) {
                 here.erase(manifest.from_lsn);
             }
         }
@@ -201,9 +199,7 @@ std::optional<std::string> reason_for_base(
     // Up to the last point it was looked at when that was made.
     const database::Position& seen = at->point ? at->point->manifest.position : base.position;
     if (auto risk = driver.replay_risk(*logs, seen, now)) return risk;
-    const auto& summary = at->base->snapshot.summary;
-    uint64_t size = summary ? summary->total_bytes_processed : 0;
-    auto predicted = predict_restore(catalog, database.name, base.method, size,
+    auto predicted = predict_restore(catalog, database.name, base.method, at->base->bytes(),
                                      driver.log_bytes(*logs, base.position, now));
     // A base that alone takes too long is not made better by another one.
     if (predicted.total() <= config.recovery.rto || predicted.replay < config.recovery.rto / 10)
@@ -285,6 +281,10 @@ DatabaseSnapshots list_database(repository::Repository& repository, const std::s
     }
     repository.load_index(damaged);
     return out;
+}
+
+uint64_t StoredBase::bytes() const {
+    return snapshot.summary ? snapshot.summary->total_bytes_processed : 0;
 }
 
 const StoredBase* find_whole(const std::vector<StoredBase>& bases, const StoredBase& base) {

@@ -33,6 +33,7 @@ DatabaseSnapshots list_database(repository::Repository& repository, const std::s
 struct StoredBase {
     repository::Snapshot snapshot;
     database::BaseManifest manifest;
+    uint64_t bytes() const;  // of its files
 };
 // The whole base on which one with only changes builds, among those of its place; nullptr: there is
 // none, or it is whole itself.

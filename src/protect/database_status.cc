@@ -80,10 +80,8 @@ DatabaseCopy look_at(const config::AppConfig& config, const config::DatabaseConf
             copy.intervals = std::move(found.intervals);
             if (!bases.empty()) {
                 copy.method = bases.back().manifest.method;
-                for (const StoredBase* base : {static_cast<const StoredBase*>(&bases.back()),
-                                               find_whole(bases, bases.back())})
-                    if (base && base->snapshot.summary)
-                        copy.bytes += base->snapshot.summary->total_bytes_processed;
+                const StoredBase* whole = find_whole(bases, bases.back());
+                copy.bytes = bases.back().bytes() + (whole ? whole->bytes() : 0);
                 copy.log_bytes =
                     driver->log_bytes(*logs, bases.back().manifest.position, found.newest);
                 copy.newest = copy.intervals.back().to;

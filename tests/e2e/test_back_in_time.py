@@ -27,11 +27,7 @@ class BackInTimeTest(program.Case):
 
     def start_stream(self):
         """Running, and the server waits for its word."""
-        stream = self.app.start("--json", "stream", "run")
-        self.addCleanup(stream.stop)
-        program.wait_for(lambda: self.server.sql("SHOW STATUS LIKE 'Rpl_semi_sync_master_clients'")
-                         .endswith("\t1"), "the stream to connect")
-        return stream
+        return self.app.start_stream(self.server)
 
     def transaction(self, sql):
         """Its GTID."""

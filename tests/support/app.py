@@ -69,6 +69,14 @@ class App:
             file.write("\n".join(["", "[[database]]", f'name = "{name}"',
                                   f'socket = "{server.socket}"', 'user = "backup"', *lines, ""]))
 
+    def start_stream(self, server):
+        """Running, and the server waits for its word; stopped when the test ends."""
+        stream = self.start("--json", "stream", "run")
+        self.case.addCleanup(stream.stop)
+        program.wait_for(lambda: server.sql("SHOW STATUS LIKE 'Rpl_semi_sync_master_clients'")
+                         .endswith("\t1"), "the stream to connect")
+        return stream
+
     def url(self, place, url):
         """Moves a place; what is there stays."""
         self.edit(f'url = "{self.repository(place)}"', f'url = "{url}"')

@@ -102,9 +102,11 @@ protect::DatabaseRestoreOptions restore_options(const Options& options,
 
 // Shows what builds on the transactions that are to be left out, and lets a person choose; the
 // transactions that are left out in the end.
-std::vector<std::string> choose_skipped(Context& context, const Options& options,
+std::vector<std::string> choose_skipped(Context& context, DbContext& db, const Options& options,
                                         const protect::DatabaseRestoreOptions& job) {
-    DbContext db(context, options.database);
+    constexpr const char* kYesMeans =
+        "they are replayed as the log has them: rows get the values that they had then, "
+        "and a row that is missing stops the replay.";
     Terminal& terminal = context.terminal();
     auto login = db.login();
     if (!login) {
@@ -113,8 +115,7 @@ std::vector<std::string> choose_skipped(Context& context, const Options& options
             ErrorKind::refused,
             "the database's own server does not answer: whether later transactions build on "
             "what is left out cannot be told",
-            "With --yes they are replayed as the log has them: rows get the values that they had "
-            "then, and a row that is missing stops the replay.");
+            fmt::format("With --yes {}", kYesMeans));
     }
     protect::DatabaseHistory history = db.history(options.place);
     auto driver = database::make_driver(db.database().driver, {});
@@ -147,9 +148,7 @@ std::vector<std::string> choose_skipped(Context& context, const Options& options
             : fmt::format("{} later transactions build on what is left out or replaced",
                           format_count(preview.dependents.size()));
     std::string hint =
-        "With --with-dependents they are left out, too; with --yes they are replayed as the log "
-        "has "
-        "them: rows get the values that they had then, and a row that is missing stops the replay.";
+        fmt::format("With --with-dependents they are left out, too; with --yes {}", kYesMeans);
     if (!terminal.can_ask()) throw Error(ErrorKind::refused, problem, hint);
     terminal.print(problem);
     std::string answer = terminal.ask("[l]eave them out, too, [r]eplay them as they are, or [s]top",
@@ -190,11 +189,12 @@ void print(Terminal& terminal, const protect::DatabaseRestore& done) {
 
 int restore(Context& context, const Options& options) {
     const config::AppConfig& config = context.config();
-    const config::DatabaseConfig& database = config.database(options.database);
+    DbContext db(context, options.database);
+    const config::DatabaseConfig& database = db.database();
     protect::DatabaseRestoreOptions job = restore_options(options, database);
-    if (!job.skip.empty() || !job.replace.empty()) job.skip = choose_skipped(context, options, job);
-    auto places = protect::open_places(protect::places_of(config, database),
-                                       {config.app.state_dir + "/cache", context.stop()});
+    if (!job.skip.empty() || !job.replace.empty())
+        job.skip = choose_skipped(context, db, options, job);
+    const std::vector<protect::JobPlace>& places = db.places();
     Progress progress;
     job.progress = &progress;
     job.stop = context.stop();
