@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Compares sevenfold with restic and borg, pair by pair in the same run.
 
-    bench/compare.py [--binary PATH] [--work DIR] [--scale 1.0] [--runs 3] [--sftp] [--no-local]
-                     [--no-places] [--json FILE]
+    bench/compare.py [--binary PATH] [--work DIR] [--scale 1.0] [--runs 3] [--sftp] [--s3] [--serve]
+                     [--no-local] [--no-places] [--json FILE]
 
 Each step runs sevenfold and its peers in turn, RUNS times; the table shows the median of each figure and the
 median of the ratios taken pair by pair (sevenfold / peer), so that a machine whose speed drifts disturbs
 little. Wall and CPU seconds and peak memory are the operating system's accounting of the finished process and
-the children that it waited for. Sources lie in the page cache, repositories on the same file system.
+the children that it waited for. Sources lie in the page cache, repositories on the same file system. Servers run
+on loopback: --s3 is Ceph's gateway, which keeps everything in memory (16 GiB are enough at scale 0.25), --serve is
+`sevenfold serve` over TLS, for both clients.
 """
 import argparse
 import json
@@ -19,6 +21,9 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "support"))
+import rgw  # noqa: E402
 
 PASSWORD = "benchmark"
 RANDOM_MIB = 2048
@@ -100,9 +105,13 @@ def change_one_percent(root):
 
 # --- tools ---------------------------------------------------------------------------------------------
 
+def folder_bytes(path):
+    return sum(os.path.getsize(f"{folder}/{name}") for folder, _, names in os.walk(path) for name in names)
+
+
 class Tool:
-    def __init__(self, name, work, sshd=None):
-        self.name, self.work, self.sshd = name, work, sshd
+    def __init__(self, name, work):
+        self.name, self.work = name, work
         self.repos = [f"{work}/{name}-repo", f"{work}/{name}-repo2"]
         self.env = dict(os.environ, RESTIC_PASSWORD=PASSWORD, BORG_PASSPHRASE=PASSWORD,
                         BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK="yes", BORG_RELOCATED_REPO_ACCESS_IS_OK="yes",
@@ -113,24 +122,30 @@ class Tool:
             shutil.rmtree(path, ignore_errors=True)
 
     def disk_bytes(self):
-        total = 0
-        for folder, _, names in os.walk(self.repos[0]):
-            total += sum(os.path.getsize(f"{folder}/{n}") for n in names)
-        return total
+        return folder_bytes(self.repos[0])
 
 
 class ResticLike(Tool):
-    """restic's command line, which `sevenfold repo` shares."""
+    """restic's command line, which `sevenfold repo` shares. `server`: where the repositories are."""
 
-    def __init__(self, name, command, work, sshd=None):
-        super().__init__(name, work, sshd)
-        self.command = command
+    def __init__(self, name, command, work, server=None):
+        super().__init__(name, work)
+        self.command, self.server = command, server
+        if server:
+            self.env.update(server.env)
+
+    def reset(self):
+        super().reset()
+        if self.server:
+            self.server.reset(self.name)
 
     def base(self, i=0):
-        if not self.sshd:
-            return self.command + ["-r", self.repos[i]]
-        return self.command + ["-r", f"sftp:localhost:{self.repos[i]}", "-o",
-                               "sftp.command=" + self.sshd.command()]
+        if self.server:
+            return self.command + self.server.arguments(self.name, self.repos[i])
+        return self.command + ["-r", self.repos[i]]
+
+    def disk_bytes(self):
+        return self.server.stored(self.name, self.repos[0]) if self.server else folder_bytes(self.repos[0])
 
     def init(self, i=0):
         return self.base(i) + ["init"]
@@ -159,6 +174,8 @@ class Borg(Tool):
 class Sshd:
     """An SSH server of our own on loopback, with its own keys."""
 
+    env = {}
+
     def __init__(self, work):
         self.dir = f"{work}/sshd"
         os.makedirs(self.dir)
@@ -184,9 +201,76 @@ class Sshd:
             time.sleep(0.05)
         sys.exit("the SSH server did not start")
 
+    def arguments(self, _, repo):
+        return ["-r", f"sftp:localhost:{repo}", "-o", "sftp.command=" + self.command()]
+
+    def reset(self, _):
+        pass
+
+    def stored(self, _, repo):
+        return folder_bytes(repo)
+
     def command(self):
         return (f"ssh -p {self.port} -i {self.dir}/user -o StrictHostKeyChecking=accept-new "
                 f"-o UserKnownHostsFile={self.dir}/known -o BatchMode=yes 127.0.0.1 -s sftp")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class S3:
+    """A gateway of our own; every backup begins with an empty bucket on a new one, as memory is what it has."""
+
+    env = {"AWS_ACCESS_KEY_ID": rgw.KEY, "AWS_SECRET_ACCESS_KEY": rgw.SECRET}
+
+    def __init__(self, work):
+        self.work, self.gateways = work, {}
+
+    def reset(self, tool):
+        if tool in self.gateways:
+            self.gateways.pop(tool).stop()
+        self.gateways[tool] = rgw.Rgw(f"{self.work}/rgw-{tool}", memory=6 << 30)
+        self.gateways[tool].make_bucket("backups")
+
+    def arguments(self, tool, _):
+        return ["-r", f"s3:http://127.0.0.1:{self.gateways[tool].port}/backups/app"]
+
+    def stored(self, tool, _):
+        stats = json.loads(self.gateways[tool].tool("radosgw-admin", "bucket", "stats", "--bucket=backups"))
+        return sum(usage["size"] for usage in stats["usage"].values())
+
+    def stop(self):
+        for gateway in self.gateways.values():
+            gateway.stop()
+
+
+class Serve:
+    """`sevenfold serve` over TLS; every tool has a folder of its own there."""
+
+    def __init__(self, work, binary):
+        self.dir, self.env = f"{work}/serve", {"RESTIC_CACERT": f"{work}/serve/certificate"}
+        os.makedirs(f"{self.dir}/data", exist_ok=True)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                        "-nodes", "-days", "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-keyout", f"{self.dir}/key", "-out", f"{self.dir}/certificate"], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.port = rgw.free_ports(1)[0]
+        self.process = subprocess.Popen(
+            [binary, "serve", "--path", f"{self.dir}/data", "--listen", f"127.0.0.1:{self.port}", "--no-auth",
+             "--tls-cert", f"{self.dir}/certificate", "--tls-key", f"{self.dir}/key"], stderr=subprocess.DEVNULL)
+        time.sleep(0.5)
+        if self.process.poll() is not None:
+            sys.exit("`sevenfold serve` did not start")
+
+    def reset(self, tool):
+        shutil.rmtree(f"{self.dir}/data/{tool}", ignore_errors=True)
+
+    def arguments(self, tool, _):
+        return ["-r", f"rest:https://127.0.0.1:{self.port}/{tool}/"]
+
+    def stored(self, tool, _):
+        return folder_bytes(f"{self.dir}/data/{tool}")
 
     def stop(self):
         self.process.terminate()
@@ -313,6 +397,8 @@ def main():
     parser.add_argument("--peers", default="restic,borg")
     parser.add_argument("--only", choices=["random", "tree"], help="one of the sources")
     parser.add_argument("--sftp", action="store_true", help="also over SFTP on loopback (not borg)")
+    parser.add_argument("--s3", action="store_true", help="also in a bucket of a gateway on loopback (not borg)")
+    parser.add_argument("--serve", action="store_true", help="also on `sevenfold serve` on loopback (not borg)")
     parser.add_argument("--no-local", action="store_true", help="leave out the comparison in local folders")
     parser.add_argument("--no-places", action="store_true", help="leave out the comparison of one place with two")
     parser.add_argument("--json", help="write all figures to this file")
@@ -326,26 +412,31 @@ def main():
         if not os.path.isdir(f"{work}/{name}"):
             make(f"{work}/{name}", options.scale)
     binary = os.path.abspath(options.binary)
-    results, sshd = Results(), None
+    results, servers = Results(), []
     peers = options.peers.split(",") if options.peers else []
+
+    def restic_like(server=None):
+        tools = [ResticLike("sevenfold", [binary, "repo"], work, server)]
+        return tools + ([ResticLike("restic", ["restic"], work, server)] if "restic" in peers else [])
+
     try:
-        tools = [ResticLike("sevenfold", [binary, "repo"], work)]
-        tools += [ResticLike("restic", ["restic"], work)] if "restic" in peers else []
-        tools += [Borg("borg", work)] if "borg" in peers else []
+        tools = restic_like() + ([Borg("borg", work)] if "borg" in peers else [])
         for name in sources if not options.no_local else ():
             bench_source(f"{name}, local", f"{work}/{name}", tools, results, options.runs, work)
-        if options.sftp:
-            sshd = Sshd(work)
-            tools = [ResticLike("sevenfold", [binary, "repo"], work, sshd)]
-            tools += [ResticLike("restic", ["restic"], work, sshd)] if "restic" in peers else []
+        for where, wanted, make in (("sftp", options.sftp, lambda: Sshd(work)), ("s3", options.s3, lambda: S3(work)),
+                                    ("serve", options.serve, lambda: Serve(work, binary))):
+            if not wanted:
+                continue
+            servers.append(make())
             for name in sources:
-                bench_source(f"{name}, sftp", f"{work}/{name}", tools, results, options.runs, work)
+                bench_source(f"{name}, {where}", f"{work}/{name}", restic_like(servers[-1]), results, options.runs,
+                             work)
         if not options.no_places:
             for name in sources:
                 bench_places(name, f"{work}/{name}", binary, results, options.runs, work)
     finally:
-        if sshd:
-            sshd.stop()
+        for server in servers:
+            server.stop()
     results.print()
     print_places(results)
     if options.json:

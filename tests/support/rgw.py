@@ -53,7 +53,7 @@ mon_data = {dir}/mon
 [osd]
 osd_data = {dir}/osd0
 osd_objectstore = memstore
-memstore_device_bytes = 2147483648
+memstore_device_bytes = {memory}
 [client.rgw.a]
 rgw_data = {dir}/rgw
 rgw_frontends = beast {endpoint}
@@ -98,8 +98,8 @@ class Rgw:
     """Started by the constructor; stop() ends it. With `certificate` (a file with certificate and
     key) it speaks TLS."""
 
-    def __init__(self, folder, certificate=None):
-        self.dir, self.certificate = folder, certificate
+    def __init__(self, folder, certificate=None, memory=2 << 30):
+        self.dir, self.certificate, self.memory = folder, certificate, memory
         self.path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
         for tool in ("radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "monmaptool"):
             if shutil.which(tool, path=self.path) is None:
@@ -125,7 +125,7 @@ class Rgw:
         mon2, mon1, self.port = free_ports(3)
         fsid = str(uuid.uuid4())
         with open(self.env["CEPH_CONF"], "w", encoding="ascii") as conf:
-            conf.write(CONF.format(fsid=fsid, mon1=mon1, mon2=mon2, dir=self.dir,
+            conf.write(CONF.format(fsid=fsid, mon1=mon1, mon2=mon2, dir=self.dir, memory=self.memory,
                                    endpoint=self._endpoint()))
         monmap = os.path.join(self.dir, "monmap")
         self.tool("monmaptool", "--create", "--fsid", fsid, "--addv", "a",
