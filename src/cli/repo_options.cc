@@ -4,6 +4,7 @@
 
 #include "cli/times.h"
 #include "core/check.h"
+#include "core/log.h"
 #include "core/units.h"
 #include "os/child_process.h"
 #include "os/file.h"
