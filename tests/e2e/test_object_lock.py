@@ -87,7 +87,7 @@ class Locked(program.Case):
         return moment
 
     def repo(self, *arguments, **options):
-        return self.sevenfold("repo", "-r", self.s3.url("shop"), "-p",
+        return self.sevenfold("repo", "-r", self.s3.url("far"), "-p",
                               self.app.password_file("far"), *arguments, **options)
 
     def test_what_is_stored_is_locked_and_stays_so(self):
@@ -181,7 +181,7 @@ class Locked(program.Case):
             self.repo(*past, "recover-versions", "--yes")
             summary = self.repo(*past, "--json", "recover-versions", "--dry-run").json()[-1]
             self.assertEqual((summary["deleted"], summary["overwritten"]), (0, 0), summary)
-            restic = self.s3.restic(self, "shop", self.app.password_file("far"))
+            restic = self.s3.restic(self, "far", self.app.password_file("far"))
             restic.check()
             self.repo("check", "--read-data")
             self.app.backup()
@@ -196,11 +196,12 @@ class Locked(program.Case):
                                  "far[^\n]*no Object Lock")
         self.assertEqual([name for name in self.s3.server.names(self.s3.BUCKET)
                           if "snapshots" in name], [])
+        before = "governance:2d"
         for rule in ("compliance", "compliance:1h", "forever:3d", "compliance:x"):
-            self.app.edit(re.search('lock = ".*"', self.read("app/sevenfold.toml").decode())[0],
-                          f'lock = "{rule}"')
+            self.app.edit(f'\nlock = "{before}"', f'\nlock = "{rule}"')
+            before = rule
             self.assertFailsWell(self.app("backup", code=None), 2, "lock is not valid")
-        self.app.url("far", self.app.repository("far"))
+        self.app.edit(self.s3.url("far"), self.app.repository("far"))
         self.assertFailsWell(self.app("backup", code=None), 2, "lock is for s3: places only",
                              hint=False)
 
@@ -217,7 +218,7 @@ class Locked(program.Case):
                 if isinstance(statement[key], str):
                     statement[key] = [statement[key]]
             statement["Resource"] = [one.replace("shop-backup", self.s3.BUCKET).replace(
-                "/locks/", "/shop/locks/") for one in statement["Resource"]]
+                "/locks/", "/far/locks/") for one in statement["Resource"]]
         self.ask("PUT", query="policy=", body=json.dumps(policy).encode())
         owner = dict(self.env)
         other = {"key": rgw.OTHER_KEY, "secret": rgw.OTHER_SECRET}
