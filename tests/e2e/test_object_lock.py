@@ -72,9 +72,8 @@ class Locked(program.Case):
 
     def attack(self):
         """Everything is deleted, some of it overwritten before; returns the moment before."""
-        time.sleep(1.1)  # times of versions may be whole seconds
-        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        time.sleep(1.1)
+        moment = int(time.time()) + 1  # times of versions may be whole seconds
+        program.wait_for(lambda: time.time() > moment + 1, "a second between before and after")
         for number, (name, *_) in enumerate(self.current()):
             if number % 3 == 0:
                 self.ask("PUT", name, body=b"garbage")
@@ -84,7 +83,7 @@ class Locked(program.Case):
             else:
                 self.ask("DELETE", name)
         self.assertEqual(self.current(), [])
-        return moment
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
     def repo(self, *arguments, **options):
         return self.sevenfold("repo", "-r", self.s3.url("far"), "-p",

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <pugixml.hpp>
+
 #include "core/error.h"
 #include "storage/s3/internal/xml.h"
 

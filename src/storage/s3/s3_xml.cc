@@ -1,5 +1,7 @@
 #include "storage/s3/s3_xml.h"
 
+#include <pugixml.hpp>
+
 #include "core/error.h"
 #include "net/http_client.h"
 #include "storage/s3/internal/xml.h"

@@ -1,52 +1,26 @@
 // Reading the XML of S3 servers, which write name spaces or leave them out.
 #pragma once
 
-#include <charconv>
+#include <cstdint>
 #include <optional>
-#include <pugixml.hpp>
 #include <string>
 #include <string_view>
 
-#include "net/http_client.h"
+namespace pugi {
+class xml_node;
+class xml_document;
+}  // namespace pugi
 
 namespace sevenfold::storage::internal {
 
-inline std::string_view local_name(const pugi::xml_node& node) {
-    std::string_view name = node.name();
-    size_t colon = name.find(':');
-    return colon == name.npos ? name : name.substr(colon + 1);
-}
-
-inline pugi::xml_node child_of(const pugi::xml_node& parent, std::string_view name) {
-    for (const pugi::xml_node& child : parent.children())
-        if (local_name(child) == name) return child;
-    return {};
-}
-
-inline std::string_view text_of(const pugi::xml_node& parent, std::string_view name) {
-    return child_of(parent, name).text().get();
-}
-
-inline bool load(pugi::xml_document& document, std::string_view xml) {
-    return document.load_buffer(xml.data(), xml.size(), pugi::parse_default, pugi::encoding_utf8)
-               .status == pugi::status_ok;
-}
-
-inline std::optional<uint64_t> number(std::string_view text) {
-    uint64_t value = 0;
-    auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || failure != std::errc{} || end != text.data() + text.size())
-        return std::nullopt;
-    return value;
-}
-
+// Views last as long as the document.
+std::string_view local_name(const pugi::xml_node& node);
+// Of the first child of that name; empty when there is none.
+std::string_view text_of(const pugi::xml_node& parent, std::string_view name);
+// False when it is not XML.
+bool load(pugi::xml_document& document, std::string_view xml);
+std::optional<uint64_t> number(std::string_view text);
 // What encoding-type=url has escaped; nothing when it is not escaped as it should be.
-inline std::optional<std::string> plain_text(std::string_view text, bool escaped) {
-    std::string out(text);
-    if (!escaped) return out;
-    for (char& c : out)
-        if (c == '+') c = ' ';
-    return net::percent_decode(out);
-}
+std::optional<std::string> plain_text(std::string_view text, bool escaped);
 
 }  // namespace sevenfold::storage::internal
