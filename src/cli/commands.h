@@ -48,5 +48,6 @@ void add_repo_tag(CommandTree& repo, std::shared_ptr<RepoOptions> options);
 void add_repo_unlock(CommandTree& repo, std::shared_ptr<RepoOptions> options);
 void add_repo_cat(CommandTree& repo, std::shared_ptr<RepoOptions> options);
 void add_repo_forget(CommandTree& repo, std::shared_ptr<RepoOptions> options);
+void add_repo_recover_versions(CommandTree& repo, std::shared_ptr<RepoOptions> shared);
 
 }  // namespace sevenfold::cli

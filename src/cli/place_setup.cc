@@ -6,6 +6,7 @@
 #include "protect/passwords.h"
 #include "protect/places.h"
 #include "repository/repository.h"
+#include "storage/versions.h"
 
 namespace sevenfold::cli {
 namespace {
@@ -64,6 +65,7 @@ class PlaceSetup {
     // False when there is no repository yet.
     bool accept(const config::PlaceConfig& place) {
         auto storage = backend(place);
+        if (!place.lock.empty()) storage->versions()->check_can_lock();
         if (!storage->exists({storage::FileType::config, {}})) return false;
         try {
             report(place, *Repository::open(std::move(storage), protect::read_password(place), {}),

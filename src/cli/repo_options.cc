@@ -2,7 +2,9 @@
 
 #include <cstdlib>
 
+#include "cli/times.h"
 #include "core/check.h"
+#include "core/log.h"
 #include "core/units.h"
 #include "os/child_process.h"
 #include "os/file.h"
@@ -60,6 +62,8 @@ void apply_extended(const std::vector<std::string>& extended, storage::BackendOp
             options.s3.bucket_lookup = value;
         else if (key == "s3.storage-class")
             options.s3.storage_class = value;
+        else if (key == "s3.lock")
+            options.s3.lock = value;
         else if (key == "s3.credentials")
             options.s3.credentials = value;
         else
@@ -67,7 +71,7 @@ void apply_extended(const std::vector<std::string>& extended, storage::BackendOp
                         "Known: sftp.command, sftp.args, sftp.connections, local.connections, "
                         "s3.connections, rest.connections, ssh.connections, ssh.args, ssh.program, "
                         "rest.credentials, s3.region, s3.bucket-lookup, s3.storage-class, "
-                        "s3.credentials.");
+                        "s3.credentials, s3.lock.");
     }
     if (!options.sftp_command.empty() && !options.ssh_args.empty())
         throw Error(ErrorKind::usage, "sftp.command and sftp.args cannot be used together");
@@ -116,9 +120,12 @@ std::shared_ptr<RepoOptions> add_repo_options(CommandTree& group) {
         .option("--limit-download", options->limit_download, "N", "KiB a second")
         .option("--cacert", options->ca_file, "FILE",
                 "https: certificates to trust instead of the system's ($RESTIC_CACERT)")
+        .option("--place-as-of", options->as_of, "TIME",
+                "read the repository as it was then, whatever was deleted or overwritten since "
+                "(S3 buckets with versions)")
         .option("-o,--option", options->extended, "KEY=VALUE",
                 "sftp.command=…, sftp.args=…, ssh.args=…, ssh.program=…, rest.credentials=…, "
-                "s3.region=…, s3.credentials=…, s3.storage-class=…, "
+                "s3.region=…, s3.credentials=…, s3.storage-class=…, s3.lock=…, "
                 "s3.bucket-lookup=auto|dns|path, sftp|ssh|rest|s3|local.connections=N");
     return options;
 }
@@ -151,6 +158,14 @@ std::string repository_url(const RepoOptions& options) {
     return url;
 }
 
+std::optional<Time> past_moment(const std::string& text) {
+    if (text.empty()) return std::nullopt;
+    if (auto time = parse_time(text)) return time;
+    throw Error(ErrorKind::usage,
+                fmt::format("--place-as-of \"{}\" is not a time", printable(text)),
+                "Write it like '2026-11-20 12:00', or as RFC 3339.");
+}
+
 std::unique_ptr<storage::Backend> open_backend(Context& context, const RepoOptions& options) {
     storage::BackendOptions backend;
     backend.stop = context.stop();
@@ -158,6 +173,7 @@ std::unique_ptr<storage::Backend> open_backend(Context& context, const RepoOptio
     backend.download_limit = options.limit_download * 1024;
     backend.ca_file = options.ca_file.empty() ? from_environment("CACERT") : options.ca_file;
     apply_extended(options.extended, backend);
+    backend.as_of = past_moment(options.as_of);
     return storage::open_backend(storage::parse_location(repository_url(options)), backend);
 }
 

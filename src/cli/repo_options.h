@@ -25,6 +25,7 @@ struct RepoOptions {
     uint64_t limit_upload = 0;  // KiB/s
     uint64_t limit_download = 0;
     std::string ca_file;
+    std::string as_of;                  // a time: the repository as it was then, read-only
     std::vector<std::string> extended;  // key=value: sftp.command, sftp.args, sftp.connections, …
 };
 
@@ -35,6 +36,8 @@ std::shared_ptr<RepoOptions> add_repo_options(CommandTree& group);
 std::string cache_folder(const RepoOptions& options);
 // The repository's URL. Throws usage when none is given.
 std::string repository_url(const RepoOptions& options);
+// What --place-as-of says; empty: nothing. Throws usage.
+std::optional<Time> past_moment(const std::string& text);
 // With retries and limits; opens nothing yet.
 std::unique_ptr<storage::Backend> open_backend(Context& context, const RepoOptions& options);
 // From file, command, environment or, if there is one, the terminal.

@@ -37,6 +37,7 @@ struct PlaceConfig {
     uint64_t connections = 0;                       // 0: the backend's own number
     std::vector<std::string> ssh_options;
     std::string region, credentials, storage_class, bucket_lookup = "auto";  // for s3: places
+    std::string lock;     // for s3: places: "compliance:30d"; empty: nothing is locked
     std::string ca_file;  // https: certificates to trust instead of the system's
     uint64_t pack_size = 16 << 20;
     int line = 0;

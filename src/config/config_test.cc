@@ -85,7 +85,8 @@ url = "s3:https://h/b/p"
 password_command = "echo x"
 region = "eu-west-3"
 credentials = "file:keys"
-storage_class = "STANDARD_IA"
+storage_class = { trees = "STANDARD", data = "STANDARD_IA" }
+lock = "compliance:30d"
 bucket_lookup = "dns"
 ca_file = "ca.pem"
 [[files]]
@@ -124,7 +125,8 @@ every = "weekly"
     EXPECT_EQ(bucket.url, "s3:https://h/b/p");
     EXPECT_EQ(bucket.region, "eu-west-3");
     EXPECT_EQ(bucket.credentials, "file:/etc/x/keys");
-    EXPECT_EQ(bucket.storage_class, "STANDARD_IA");
+    EXPECT_EQ(bucket.storage_class, "data=STANDARD_IA,trees=STANDARD");
+    EXPECT_EQ(bucket.lock, "compliance:30d");
     EXPECT_EQ(bucket.bucket_lookup, "dns");
     EXPECT_EQ(bucket.ca_file, "/etc/x/ca.pem");
     const FilesConfig& files = c.source("uploads");
@@ -269,6 +271,12 @@ INSTANTIATE_TEST_SUITE_P(
             "does not store at b2: places yet", "sftp:user@host"},
         Bad{"BucketOptionElsewhere", replaced("domain = \"hetzner\"", "storage_class = \"X\""), 11,
             "storage_class is for s3: places only", ""},
+        Bad{"LockElsewhere", replaced("domain = \"hetzner\"", "lock = \"compliance:30d\""), 11,
+            "lock is for s3: places only", ""},
+        Bad{"LockOfNoMode", replaced("domain = \"hetzner\"", "lock = \"30d\""), 11, "lock is", ""},
+        Bad{"StorageClassOfNoKind",
+            replaced("domain = \"hetzner\"", "storage_class = { packs = \"X\" }"), 11,
+            "storage_class in [[place]] must be a text in quotes, or a table", "storage_class = {"},
         Bad{"BucketLookup", replaced("domain = \"hetzner\"", "bucket_lookup = \"x\""), 11,
             "bucket_lookup", "auto, dns, path"},
         Bad{"OddScheme", replaced("sftp:backup@vault:/srv", "ftp:x"), 10,

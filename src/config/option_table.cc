@@ -115,9 +115,18 @@ constexpr Option kOptions[] = {
      "environment, profile and role that has some. For rest: places environment, file:PATH or "
      "command:COMMAND, which give user:password",
      into<&Place::credentials>},
-    {"place", "storage_class", text, "", "", "", false, "", "\"STANDARD_IA\"",
-     "Storage class of the packs in an s3: place, one that is read at once. Default: the bucket's",
+    {"place", "storage_class", by_kind, "", "", "", false, "",
+     "{ data = \"STANDARD_IA\", trees = \"STANDARD\" }",
+     "Storage class of the packs in an s3: place, one that is read at once; or one for each of "
+     "data, trees (packs of folders: small, and read often), index, snapshots and keys. Default: "
+     "the bucket's",
      into<&Place::storage_class>},
+    {"place", "lock", text, "", "", "", false, "", "\"compliance:30d\"",
+     "Locks what is stored in an s3: place so that nobody can remove it for this long "
+     "(compliance), "
+     "or only with a special right (governance), and renews that for what snapshots need. The "
+     "bucket must have Object Lock; see the manual on S3",
+     into<&Place::lock>},
     {"place", "bucket_lookup", text, "\"auto\"", "", "", false, "auto|dns|path", "\"path\"",
      "How the bucket of an s3: place is named to the server: dns (bucket.host), path "
      "(host/bucket), or auto: as AWS wants it there, else path",
@@ -375,22 +384,39 @@ std::string_view describe(OptionType type) {
             return "a size like \"16MiB\", or a number of bytes";
         case schedule:
             return "a calendar word like \"monthly\"";
+        case by_kind:
+            return "a text in quotes, or a table of data, trees, index, snapshots and keys";
     }
     return "";
 }
 
 std::string_view short_name(OptionType type) {
-    constexpr std::string_view kNames[] = {"text",          "list of texts", "boolean",
-                                           "number",        "number",        "duration",
-                                           "calendar span", "size",          "text"};
+    constexpr std::string_view kNames[] = {"text",   "list of texts", "boolean",       "number",
+                                           "number", "duration",      "calendar span", "size",
+                                           "text",   "text or table"};
     return kNames[static_cast<size_t>(type)];
+}
+
+// "a=x,b=y" as { a = "x", b = "y" }.
+static std::string toml_table(std::string_view text) {
+    std::string out = "{";
+    while (!text.empty()) {
+        size_t comma = std::min(text.find(','), text.size());
+        std::string_view part = text.substr(0, comma);
+        size_t equals = std::min(part.find('='), part.size() - 1);
+        out += fmt::format("{} {} = {}", out.size() > 1 ? "," : "", part.substr(0, equals),
+                           toml_text(std::string(part.substr(equals + 1))));
+        text.remove_prefix(std::min(comma + 1, text.size()));
+    }
+    return out + " }";
 }
 
 std::string to_toml(OptionType type, const Value& value) {
     if (auto* d = std::get_if<std::chrono::nanoseconds>(&value))
         return toml_text(duration_text(*d));
     if (auto* b = std::get_if<bool>(&value)) return *b ? "true" : "false";
-    if (auto* s = std::get_if<std::string>(&value)) return toml_text(*s);
+    if (auto* s = std::get_if<std::string>(&value))
+        return type == by_kind && s->find('=') != s->npos ? toml_table(*s) : toml_text(*s);
     if (auto* n = std::get_if<int64_t>(&value)) {
         if (type == size) return size_text(*n);
         if (type == counter && *n == kKeepAll) return "\"all\"";

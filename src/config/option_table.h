@@ -12,13 +12,25 @@
 
 namespace sevenfold::config {
 
-enum class OptionType { text, text_list, boolean, count, counter, duration, span, size, schedule };
+enum class OptionType {
+    text,
+    text_list,
+    boolean,
+    count,
+    counter,
+    duration,
+    span,
+    size,
+    schedule,
+    by_kind
+};
 // "a duration (\"15m\", \"1h\", \"14d\")": what is expected, for messages and the manual.
 std::string_view describe(OptionType type);
 // "duration", for tables.
 std::string_view short_name(OptionType type);
 
-// A parsed value: text (text, span, schedule), list, bool, number (count, counter, size), duration.
+// A parsed value: text (text, span, schedule; by_kind as "a=x,b=y" or one word), list, bool, number
+// (count, counter, size), duration.
 using Value =
     std::variant<std::string, std::vector<std::string>, bool, int64_t, std::chrono::nanoseconds>;
 // As TOML writes it.

@@ -36,6 +36,7 @@ std::optional<Value> convert_text(OptionType type, const std::string& text) {
         case OptionType::text:
         case OptionType::schedule:
         case OptionType::span:
+        case OptionType::by_kind:
             return text;  // spans and allowed words are checked later
         case OptionType::duration:
             if (auto d = parse_duration(text)) return *d;
@@ -51,7 +52,24 @@ std::optional<Value> convert_text(OptionType type, const std::string& text) {
     }
 }
 
+// A table as "data=X,trees=Y".
+std::optional<Value> convert_kinds(const toml::table& table) {
+    constexpr std::string_view kKinds[] = {"data", "trees", "index", "snapshots", "keys"};
+    std::string out;
+    for (auto&& [key, node] : table) {
+        const auto* text = node.as_string();
+        if (std::ranges::find(kKinds, key.str()) == std::end(kKinds) || text == nullptr ||
+            text->get().empty() || text->get().find_first_of(",=") != std::string::npos)
+            return std::nullopt;
+        out += fmt::format("{}{}={}", out.empty() ? "" : ",", key.str(), text->get());
+    }
+    if (out.empty()) return std::nullopt;
+    return out;
+}
+
 std::optional<Value> convert(OptionType type, const toml::node& node) {
+    if (auto* table = node.as_table(); table != nullptr && type == OptionType::by_kind)
+        return convert_kinds(*table);
     if (auto* text = node.as_string()) return convert_text(type, text->get());
     if (auto* flag = node.as_boolean(); flag != nullptr && type == OptionType::boolean)
         return flag->get();

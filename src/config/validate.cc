@@ -7,6 +7,7 @@
 
 #include "config/internal/parse.h"
 #include "config/suggest.h"
+#include "core/units.h"
 
 namespace sevenfold::config::internal {
 namespace {
@@ -204,11 +205,23 @@ void Validator::check_s3(PlaceConfig& place, std::string_view scheme) {
     for (auto [key, value] : {std::pair{"region", &place.region},
                               {"credentials", &place.credentials},
                               {"storage_class", &place.storage_class},
+                              {"lock", &place.lock},
                               {"ca_file", &place.ca_file}}) {
         bool for_both = value == &place.credentials || value == &place.ca_file;
         if (scheme == "s3" || (scheme == "rest" && for_both) || value->empty()) continue;
         problem(line(place, key),
                 fmt::format("{} is for {} places only", key, for_both ? "s3: and rest:" : "s3:"));
+    }
+    if (!place.lock.empty()) {
+        size_t colon = std::min(place.lock.find(':'), place.lock.size());
+        std::string mode = place.lock.substr(0, colon);
+        auto period =
+            colon < place.lock.size() ? parse_duration(place.lock.substr(colon + 1)) : std::nullopt;
+        constexpr std::chrono::hours kDay{24};
+        if ((mode != "compliance" && mode != "governance") || !period || *period < kDay ||
+            *period > 3660 * kDay)
+            problem(line(place, "lock"), "lock is not valid",
+                    "Write \"compliance:30d\" or \"governance:30d\", from 1d to ten years.");
     }
     if (place.credentials.starts_with("file:")) {
         place.credentials = "file:" + absolute(place.credentials.substr(5));

@@ -21,7 +21,8 @@ storage::BackendOptions backend_options(const config::PlaceConfig& place) {
     options.s3 = {.region = place.region,
                   .credentials = place.credentials,
                   .storage_class = place.storage_class,
-                  .bucket_lookup = place.bucket_lookup};
+                  .bucket_lookup = place.bucket_lookup,
+                  .lock = place.lock};
     return options;
 }
 
@@ -38,6 +39,7 @@ std::unique_ptr<Repository> open_place(const config::PlaceConfig& place,
                                        const OpenPlaceOptions& options) {
     storage::BackendOptions backend_opts = backend_options(place);
     backend_opts.stop = options.stop;
+    backend_opts.as_of = options.as_of;
     auto backend = open_place_backend(place, backend_opts);
     try {
         auto repository = Repository::open(std::move(backend), read_password(place), {});

@@ -18,8 +18,9 @@ std::unique_ptr<storage::Backend> open_place_backend(const config::PlaceConfig& 
                                                      const storage::BackendOptions& options);
 
 struct OpenPlaceOptions {
-    std::string cache_dir;  // remote places get a cache below it; empty: none
-    std::stop_token stop;   // ends waiting for a place that does not answer
+    std::string cache_dir;           // remote places get a cache below it; empty: none
+    std::stop_token stop = {};       // ends waiting for a place that does not answer
+    std::optional<Time> as_of = {};  // the places as they were then, read-only
 };
 
 // Opens a place's repository with its password. Errors carry "place <name>: ".

@@ -174,7 +174,11 @@ struct BlobWriter::Shared {
         Place& place = *places[number];
         if (options.discard) return;
         Repository& repository = *place.info.repository;
-        repository.backend().store({storage::FileType::pack, pack.id}, pack.file);
+        CHECK(!pack.blobs.empty());  // and all of one type
+        storage::FileName name{.type = storage::FileType::pack,
+                               .id = pack.id,
+                               .holds_trees = pack.blobs[0].handle.type == BlobType::tree};
+        repository.backend().store(name, pack.file);
         if (options.progress) options.progress->bytes_stored += pack.file.size();
         IndexedPack listed{pack.id, std::move(pack.blobs)};
         repository.index().add(listed);

@@ -29,8 +29,10 @@ std::string_view folder(FileType type);
 struct FileName {
     FileType type = FileType::config;
     Id id{};  // ignored for config
+    // Of a pack, where the caller knows: a hint for store(), and no part of the name.
+    bool holds_trees = false;
 
-    bool operator==(const FileName&) const = default;
+    bool operator==(const FileName& other) const { return type == other.type && id == other.id; }
     // "snapshots/0123…" or "config", for messages.
     std::string display() const;
 };
@@ -47,6 +49,8 @@ struct Capabilities {
     bool atomic_replace = true;  // store of an existing name never shows a mixture
     bool remote = false;         // worth a local cache, range reads worth coalescing
 };
+
+class Versions;
 
 class Backend {
   public:
@@ -87,6 +91,10 @@ class Backend {
 
     // Free bytes, where the backend can tell.
     virtual std::optional<uint64_t> free_space() { return std::nullopt; }
+
+    // Earlier versions of files and their locks (versions.h), where the backend knows of such
+    // things, else null. As thread-safe as the backend, and gone with it.
+    virtual Versions* versions() { return nullptr; }
 };
 
 }  // namespace sevenfold::storage

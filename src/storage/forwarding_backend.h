@@ -28,6 +28,7 @@ class ForwardingBackend : public Backend {
     }
     void remove(const FileName& name) override { inner_->remove(name); }
     std::optional<uint64_t> free_space() override { return inner_->free_space(); }
+    Versions* versions() override { return inner_->versions(); }
 
   protected:
     Backend& inner() { return *inner_; }

@@ -11,6 +11,7 @@
 #include "os/child_process.h"
 #include "storage/limit_backend.h"
 #include "storage/local/local_backend.h"
+#include "storage/past_backend.h"
 #include "storage/rest/rest_location.h"
 #include "storage/retry_backend.h"
 #include "storage/s3/s3_location.h"
@@ -254,6 +255,7 @@ std::unique_ptr<Backend> open_backend(const Location& location, const BackendOpt
                                                               .seed = crypto::random_u64(),
                                                               .stop = options.stop});
     }
+    if (options.as_of) backend = std::make_unique<PastBackend>(std::move(backend), *options.as_of);
     return backend;
 }
 

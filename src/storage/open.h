@@ -9,12 +9,14 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/secret.h"
+#include "core/time.h"
 #include "storage/backend.h"
 
 namespace sevenfold::storage {
@@ -50,8 +52,9 @@ std::string redact_url(std::string_view url);
 struct S3Options {
     std::string region;         // empty: found out
     std::string credentials;    // where the keys come from, see s3/credentials.h
-    std::string storage_class;  // of packs; empty: the bucket's own
+    std::string storage_class;  // as parse_storage_classes() takes it; empty: the bucket's own
     std::string bucket_lookup;  // "auto", "dns" (bucket.host) or "path" (host/bucket); empty: auto
+    std::string lock;           // as parse_retention_rule() takes it; empty: nothing is locked
 };
 
 struct BackendOptions {
@@ -75,6 +78,8 @@ struct BackendOptions {
     std::string rest_credentials;
     // For ssh: locations, the program at the far end; empty: "sevenfold".
     std::string ssh_program;
+    // The place as it was then, read-only (past_backend.h); needs a backend with versions.
+    std::optional<Time> as_of;
     std::stop_token stop;  // ends pauses between retries; what has begun may still be finished
     // No progress of a request for so long: the connection is given up.
     std::chrono::nanoseconds stall_timeout = std::chrono::seconds(60);

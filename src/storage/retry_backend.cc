@@ -9,9 +9,6 @@
 
 namespace sevenfold::storage {
 
-RetryBackend::RetryBackend(std::unique_ptr<Backend> inner, RetryOptions options)
-    : ForwardingBackend(std::move(inner)), options_(std::move(options)), random_(options_.seed) {}
-
 std::chrono::nanoseconds RetryBackend::pause(unsigned failures) {
     double factor = std::exp2(std::min(failures - 1, 20u));
     double pause = std::min(static_cast<double>(options_.first_pause.count()) * factor,
@@ -51,6 +48,59 @@ auto RetryBackend::attempt(Operation operation) {
         options_.sleep(wait, options_.stop);
     }
 }
+
+class RetryBackend::RetriedVersions : public Versions {
+  public:
+    RetriedVersions(RetryBackend& retry, Versions& inner) : retry_(retry), inner_(inner) {}
+
+    void list_versions(FileType type, std::optional<uint8_t> pack_folder,
+                       const std::function<void(const FileVersion&)>& each) override {
+        auto found = retry_.attempt([&](unsigned) {
+            std::vector<FileVersion> versions;
+            inner_.list_versions(type, pack_folder,
+                                 [&](const FileVersion& version) { versions.push_back(version); });
+            return versions;
+        });
+        for (const FileVersion& version : found) each(version);
+    }
+    Bytes load_version(const FileVersion& version, uint64_t offset, size_t length) override {
+        return retry_.attempt(
+            [&](unsigned) { return inner_.load_version(version, offset, length); });
+    }
+    Bytes load_whole_version(const FileVersion& version, uint64_t limit) override {
+        return retry_.attempt([&](unsigned) { return inner_.load_whole_version(version, limit); });
+    }
+    void remove_version(const FileVersion& version) override {
+        retry_.attempt([&](unsigned) { inner_.remove_version(version); });
+    }
+    void bring_back(const FileVersion& version) override {
+        retry_.attempt([&](unsigned) { inner_.bring_back(version); });
+    }
+    std::optional<RetentionRule> retention_rule() const override { return inner_.retention_rule(); }
+    void check_can_lock() override {
+        retry_.attempt([&](unsigned) { inner_.check_can_lock(); });
+    }
+    std::optional<Retention> retention(const FileVersion& version) override {
+        return retry_.attempt([&](unsigned) { return inner_.retention(version); });
+    }
+    bool retain(const FileVersion& version, const Time& at_least, const Time& until) override {
+        return retry_.attempt([&](unsigned) { return inner_.retain(version, at_least, until); });
+    }
+
+  private:
+    RetryBackend& retry_;
+    Versions& inner_;
+};
+
+RetryBackend::RetryBackend(std::unique_ptr<Backend> wrapped, RetryOptions options)
+    : ForwardingBackend(std::move(wrapped)), options_(std::move(options)), random_(options_.seed) {
+    if (Versions* there = inner().versions())
+        versions_ = std::make_unique<RetriedVersions>(*this, *there);
+}
+
+RetryBackend::~RetryBackend() = default;
+
+Versions* RetryBackend::versions() { return versions_.get(); }
 
 void RetryBackend::create() {
     attempt([&](unsigned) { inner().create(); });

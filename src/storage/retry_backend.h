@@ -16,6 +16,7 @@
 #include "core/random.h"
 #include "core/time.h"
 #include "storage/forwarding_backend.h"
+#include "storage/versions.h"
 #include "storage/waiting.h"
 
 namespace sevenfold::storage {
@@ -38,6 +39,7 @@ struct RetryOptions {
 class RetryBackend : public ForwardingBackend {
   public:
     RetryBackend(std::unique_ptr<Backend> inner, RetryOptions options);
+    ~RetryBackend() override;
 
     void create() override;
     void store(const FileName& name, ByteView body) override;
@@ -48,8 +50,10 @@ class RetryBackend : public ForwardingBackend {
     void list(FileType type, const std::function<void(const FileInfo&)>& each) override;
     void remove(const FileName& name) override;
     std::optional<uint64_t> free_space() override;
+    Versions* versions() override;
 
   private:
+    class RetriedVersions;
     template <class Operation>
     auto attempt(Operation operation);
     std::chrono::nanoseconds pause(unsigned failures);
@@ -58,6 +62,7 @@ class RetryBackend : public ForwardingBackend {
     std::atomic<bool> reached_{false};  // it has answered
     std::mutex mutex_;
     SplitMix64 random_;
+    std::unique_ptr<Versions> versions_;  // null: `inner` has none
 };
 
 }  // namespace sevenfold::storage

@@ -74,11 +74,11 @@ def free_ports(count):
     return ports
 
 
-def signed_headers(host, method, path, query, body, key, secret):
+def signed_headers(host, method, path, query, body, key, secret, more=()):
     """AWS Signature Version 4, as the documentation has it. path and query are escaped."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     headers = {"host": host, "x-amz-content-sha256": hashlib.sha256(body).hexdigest(),
-               "x-amz-date": stamp}
+               "x-amz-date": stamp, **dict(more)}
     names = ";".join(sorted(headers))
     canonical = "\n".join([method, path, query,
                            *(f"{name}:{headers[name]}" for name in sorted(headers)), "", names,
@@ -187,8 +187,10 @@ class Rgw:
         self.tool("radosgw-admin", "user", "create", f"--uid={name}", f"--display-name={name}",
                   f"--access-key={key}", f"--secret-key={secret}")
 
-    def request(self, method, bucket, name="", query="", body=b"", key=KEY, secret=SECRET):
-        """(status, body). `query` is escaped and sorted already: "prefix=x"."""
+    def request(self, method, bucket, name="", query="", body=b"", key=KEY, secret=SECRET,
+                headers=()):
+        """(status, body). `query` is escaped and sorted already: "prefix=x".
+        `headers`: more, by lower-case name."""
         path = urllib.parse.quote(f"/{bucket}/{name}" if name else f"/{bucket}")
         host = f"127.0.0.1:{self.port}"
         if self.certificate:
@@ -198,14 +200,17 @@ class Rgw:
             connection = http.client.HTTPConnection(host, timeout=60)
         try:
             connection.request(method, path + ("?" + query if query else ""), body,
-                               signed_headers(host, method, path, query, body, key, secret))
+                               signed_headers(host, method, path, query, body, key, secret,
+                                              headers))
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
             connection.close()
 
-    def make_bucket(self, name):
-        status, text = self.request("PUT", name)
+    def make_bucket(self, name, lock=False):
+        """With `lock`: one with versions and Object Lock."""
+        status, text = self.request("PUT", name, headers={
+            "x-amz-bucket-object-lock-enabled": "true"} if lock else {})
         if status != 200:
             raise Failed(f"bucket {name}: HTTP {status}: {text.decode(errors='replace')}")
 

@@ -4,6 +4,7 @@
 #include "cli/backup_output.h"
 #include "cli/commands.h"
 #include "cli/database_output.h"
+#include "cli/renew.h"
 #include "core/log.h"
 #include "core/units.h"
 #include "protect/places.h"
@@ -124,7 +125,17 @@ int backup(Context& context, const Options& options) {
                 worst = exit_code(error.kind());
         }
     }
-    return worst;
+    if (options.dry_run) return worst;
+    std::vector<const config::PlaceConfig*> places;
+    for (const config::PlaceConfig& place : config.places)
+        if (std::ranges::any_of(sources, [&](const config::SourceConfig& source) {
+                const auto& names = source.files ? source.files->places : source.database->places;
+                return std::ranges::find(names, place.name) != names.end();
+            }))
+            places.push_back(&place);
+    int code = renew_place_locks(context, places);
+    if (code == 0) return worst;
+    return worst == 0 || worst == exit_code(ErrorKind::partial) ? code : worst;
 }
 
 }  // namespace

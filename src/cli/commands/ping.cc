@@ -11,6 +11,7 @@
 #include "protect/places.h"
 #include "repository/lock.h"
 #include "repository/snapshot.h"
+#include "storage/versions.h"
 
 namespace sevenfold::cli {
 namespace {
@@ -56,6 +57,7 @@ void examine(Context& context, const Options& options, Health& health) {
     auto repository = repository::Repository::open(protect::open_place_backend(place, backend_opts),
                                                    protect::read_password(place), {});
     health.opens = true;
+    if (!place.lock.empty()) repository->backend().versions()->check_can_lock();
     context.check_stop();
     const auto start = context.clock().steady();
     repository->backend().size({storage::FileType::config, {}});

@@ -25,6 +25,7 @@ void add_repo(CommandTree& tree) {
     add_repo_unlock(repo, options);
     add_repo_cat(repo, options);
     add_repo_forget(repo, options);
+    add_repo_recover_versions(repo, options);
 }
 
 }  // namespace sevenfold::cli

@@ -6,6 +6,7 @@
 
 #include "cli/backup_output.h"
 #include "cli/commands.h"
+#include "cli/renew.h"
 #include "cli/repo_options.h"
 #include "core/log.h"
 #include "core/units.h"
@@ -133,7 +134,10 @@ int backup(Context& context, const RepoOptions& repo, const Options& options) {
     BackupOutput output(context, "");
     output.attach(archive);
     protect::BackupResult result = protect::back_up(places, job);
-    return output.finish(result, options.dry_run);
+    int code = output.finish(result, options.dry_run);
+    if (!options.dry_run && result.saved_somewhere())
+        renew_repository_locks(context, repo, *repository);
+    return code;
 }
 
 void add_source_options(Command& command, Options& options) {

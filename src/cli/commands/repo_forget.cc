@@ -3,6 +3,7 @@
 #include <set>
 
 #include "cli/commands.h"
+#include "cli/renew.h"
 #include "cli/repo_options.h"
 #include "cli/snapshot_options.h"
 #include "cli/table.h"
@@ -195,6 +196,8 @@ int forget(Context& context, const RepoOptions& repo, const Options& options) {
                                plan.remove.size()));
     if (!options.dry_run && !plan.remove.empty())
         terminal.note("The space is freed by a later prune (for now `restic prune`).");
+    if (lock) lock->release();
+    if (!options.dry_run) renew_repository_locks(context, repo, *repository);
     terminal.json(JsonObject()
                       .set("message_type", "summary")
                       .set("dry_run", options.dry_run)

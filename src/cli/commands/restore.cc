@@ -2,6 +2,7 @@
 #include <set>
 
 #include "cli/commands.h"
+#include "cli/repo_options.h"
 #include "cli/restore_output.h"
 #include "cli/snapshot_options.h"
 #include "cli/times.h"
@@ -16,7 +17,7 @@ namespace sevenfold::cli {
 namespace {
 
 struct Options {
-    std::string source, at = "latest", place, path, host;
+    std::string source, at = "latest", place, path, host, as_of;
     RestoreArguments restore;
 };
 
@@ -95,7 +96,8 @@ std::vector<Candidate> candidates(Context& context, const config::FilesConfig& s
     }
     std::vector<Candidate> out;
     std::vector<Error> problems;
-    auto opened = protect::open_places(places, {config.app.state_dir + "/cache", context.stop()});
+    auto opened = protect::open_places(
+        places, {config.app.state_dir + "/cache", context.stop(), past_moment(options.as_of)});
     for (size_t i = 0; i < places.size(); ++i) {
         try {
             if (opened[i].error) throw *opened[i].error;
@@ -197,6 +199,9 @@ void add_restore(CommandTree& tree) {
     command.argument("SOURCE", options->source, "the source's name")
         .option("--at", options->at, "TIME|SNAPSHOT", "the newest not after this time, or an id")
         .option("--place", options->place, "NAME", "from this place only")
+        .option("--place-as-of", options->as_of, "TIME",
+                "read places as they were then, whatever was deleted or overwritten since (S3 "
+                "buckets with versions)")
         .option("--host", options->host, "NAME",
                 "of the machine that made the snapshots (default: this one's)")
         .option("--path", options->path, "PATH", "only this folder inside the source");

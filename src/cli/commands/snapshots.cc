@@ -1,5 +1,6 @@
 // snapshots: what there is of each source at each place.
 #include "cli/commands.h"
+#include "cli/repo_options.h"
 #include "cli/table.h"
 #include "core/log.h"
 #include "core/units.h"
@@ -12,7 +13,7 @@ namespace {
 
 struct Options {
     std::vector<std::string> sources;
-    std::string place;
+    std::string place, as_of;
 };
 
 struct Found {
@@ -65,8 +66,9 @@ int snapshots(Context& context, const Options& options) {
     std::vector<Found> all;
     std::vector<Error> damaged;
     int code = 0;
-    for (auto& place :
-         protect::open_places(place_configs, {config.app.state_dir + "/cache", context.stop()})) {
+    for (auto& place : protect::open_places(
+             place_configs,
+             {config.app.state_dir + "/cache", context.stop(), past_moment(options.as_of)})) {
         if (place.error) {
             context.terminal().error(*place.error);
             code = exit_code(place.error->kind());
@@ -117,6 +119,9 @@ void add_snapshots(CommandTree& tree) {
                  "sevenfold snapshots uploads --place offsite")
         .arguments("SOURCE", options->sources, "sources to list (default: all)")
         .option("--place", options->place, "NAME", "only this place")
+        .option("--place-as-of", options->as_of, "TIME",
+                "read places as they were then, whatever was deleted or overwritten since (S3 "
+                "buckets with versions)")
         .run([options](Context& context) { return snapshots(context, *options); });
 }
 

@@ -11,23 +11,8 @@
 
 namespace sevenfold::storage {
 
-void check_storage_class(const std::string& storage_class) {
-    if (storage_class == "GLACIER" || storage_class == "DEEP_ARCHIVE")
-        throw Error(
-            ErrorKind::config,
-            fmt::format("storage class {}: repositories cannot lie in an archive", storage_class),
-            "Use a class that is read at once, like STANDARD_IA or GLACIER_IR.");
-    constexpr std::string_view kLetters =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
-    if (storage_class.find_first_not_of(kLetters) != std::string::npos)
-        throw Error(ErrorKind::config, "the storage class is not valid",
-                    "It is a word like STANDARD_IA.");
-}
-
 S3Backend::S3Backend(S3ClientOptions client, S3BackendOptions options)
-    : options_(std::move(options)), client_(std::move(client)) {
-    check_storage_class(options_.storage_class);
-}
+    : options_(std::move(options)), client_(std::move(client)) {}
 
 Capabilities S3Backend::capabilities() const { return {.connections = 5, .remote = true}; }
 
@@ -48,6 +33,7 @@ std::string S3Backend::what(const FileName& name) const {
 }
 
 void S3Backend::create() {
+    if (options_.lock) check_can_lock();
     // A listing says what a question for the object alone would not: that there is no bucket.
     FileName config{FileType::config, {}};
     bool present = false;
@@ -65,25 +51,44 @@ void S3Backend::create() {
                     "Use it as it is, or choose another prefix.");
 }
 
+S3Client::PutOptions S3Backend::put_options(const FileName& name) const {
+    S3Client::PutOptions put{.create_only = true, .storage_class = options_.classes.of(name)};
+    if (options_.lock && name.type != FileType::lock)
+        put.retention = Retention{.mode = options_.lock->mode,
+                                  .until = options_.clock->now().plus(options_.lock->period)};
+    return put;
+}
+
 void S3Backend::store(const FileName& name, ByteView bytes) {
+    if (options_.lock) check_can_lock();
     S3Client::Body body{.bytes = bytes, .sha256_hex = crypto::sha256(bytes).hex(), .md5_hex = ""};
     if (auto md5 = crypto::md5(bytes)) body.md5_hex = to_hex(*md5);
-    if (name.type == FileType::config) return store_config_safely(body);
-    S3Client::PutOptions put{
-        .create_only = true,
-        .storage_class = name.type == FileType::pack ? options_.storage_class : ""};
+    const S3Client::PutOptions put = put_options(name);
+    if (name.type == FileType::config)
+        store_config_safely(body, put);
+    else
+        store_unlocked(name, body, put);
+    if (put.retention && !locks_) check_is_locked(name, *put.retention);
+}
+
+void S3Backend::store_unlocked(const FileName& name, const S3Client::Body& body,
+                               const S3Client::PutOptions& options) {
+    S3Client::PutOptions put = options;
     const std::string key = key_of(name), object = what(name);
     if (client_.put(key, body, put, object)) return;
     // It is there: what an earlier try stored, whose answer was lost, or something else.
     S3Client::Attributes present = client_.head(key, object);
-    if (present.size == bytes.size() && present.etag == body.md5_hex) return;
+    if (present.size == body.bytes.size() && present.etag == body.md5_hex) {
+        if (put.retention) extend(key, "", object, put.retention->until, put.retention->until);
+        return;
+    }
     put.create_only = false;
     client_.put(key, body, put, object);
 }
 
 // Of two runs that make a repository at the same moment only one may win, also where the server
 // does not know create_only: then both look at what is there afterwards.
-void S3Backend::store_config_safely(const S3Client::Body& body) {
+void S3Backend::store_config_safely(const S3Client::Body& body, S3Client::PutOptions put) {
     FileName name{FileType::config, {}};
     const std::string key = key_of(name), object = what(name);
     Error lost(ErrorKind::exists, fmt::format("{}: another one is there already", object),
@@ -92,21 +97,22 @@ void S3Backend::store_config_safely(const S3Client::Body& body) {
         S3Client::Whole stored = client_.get(key, body.bytes.size(), object);
         return !stored.cut && std::ranges::equal(stored.bytes, body.bytes);
     };
-    client_.put(key, body, {.create_only = true}, object);
+    client_.put(key, body, put, object);
     if (!same()) throw lost;  // the same: ours, perhaps of an earlier try whose answer was lost
 }
 
-Bytes S3Backend::load(const FileName& name, uint64_t offset, size_t length) {
+Bytes S3Backend::range(const FileName& name, const std::string& version, uint64_t offset,
+                       size_t length) {
     const std::string object = what(name);
-    if (length > 0) return client_.get_range(key_of(name), offset, length, object);
-    if (offset > client_.head(key_of(name), object).size)
+    if (length > 0) return client_.get_range(key_of(name), offset, length, object, version);
+    if (offset > client_.head(key_of(name), object, version).size)
         throw Error(ErrorKind::io, fmt::format("{}: short read", object));
     return {};
 }
 
-Bytes S3Backend::load_all(const FileName& name, uint64_t limit) {
+Bytes S3Backend::whole(const FileName& name, const std::string& version, uint64_t limit) {
     const std::string object = what(name);
-    S3Client::Whole whole = client_.get(key_of(name), limit, object);
+    S3Client::Whole whole = client_.get(key_of(name), limit, object, version);
     if (whole.cut)
         throw Error(ErrorKind::corrupt,
                     fmt::format("{}: {} bytes, more than the {} a valid file can have", object,
@@ -114,8 +120,33 @@ Bytes S3Backend::load_all(const FileName& name, uint64_t limit) {
     return std::move(whole.bytes);
 }
 
+Bytes S3Backend::load(const FileName& name, uint64_t offset, size_t length) {
+    return range(name, "", offset, length);
+}
+
+Bytes S3Backend::load_all(const FileName& name, uint64_t limit) { return whole(name, "", limit); }
+
 uint64_t S3Backend::size(const FileName& name) {
     return client_.head(key_of(name), what(name)).size;
+}
+
+// Nothing for what load() would not find there.
+std::optional<FileName> S3Backend::name_of(FileType type, std::string_view key) const {
+    const std::string prefix = folder_key(type);
+    std::string_view rest = key.substr(std::min(prefix.size(), key.size()));
+    if (type == FileType::config)
+        return key == prefix ? std::optional(FileName{type, {}}) : std::nullopt;
+    if (!rest.starts_with('/')) return std::nullopt;
+    rest.remove_prefix(1);
+    std::optional<uint8_t> first;
+    if (type == FileType::pack) {
+        if (rest.size() < 3 || rest[2] != '/') return std::nullopt;
+        first = pack_folder(rest.substr(0, 2));
+        rest.remove_prefix(3);
+    }
+    auto id = Id::parse(rest);
+    if (!id || (type == FileType::pack && (!first || *first != id->bytes[0]))) return std::nullopt;
+    return FileName{type, *id};
 }
 
 void S3Backend::list(FileType type, const std::function<void(const FileInfo&)>& each) {
@@ -123,17 +154,7 @@ void S3Backend::list(FileType type, const std::function<void(const FileInfo&)>& 
     std::vector<FileInfo> found;
     for (const S3Object& object :
          client_.list(prefix, fmt::format("{}: {}", options_.location, folder(type)))) {
-        std::string_view rest = std::string_view(object.key).substr(prefix.size());
-        std::optional<uint8_t> first;
-        if (type == FileType::pack) {
-            if (rest.size() < 3 || rest[2] != '/') continue;
-            first = pack_folder(rest.substr(0, 2));
-            rest.remove_prefix(3);
-        }
-        auto id = Id::parse(rest);
-        // load() would not find others here.
-        if (!id || (type == FileType::pack && (!first || *first != id->bytes[0]))) continue;
-        found.push_back({*id, object.size});
+        if (auto name = name_of(type, object.key)) found.push_back({name->id, object.size});
     }
     for (const FileInfo& info : found) each(info);
 }

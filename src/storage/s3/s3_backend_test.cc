@@ -37,8 +37,9 @@ std::string fresh_prefix() {
 std::unique_ptr<S3Backend> direct(const S3ClientOptions& options, const std::string& prefix,
                                   const std::string& storage_class = "") {
     return std::make_unique<S3Backend>(
-        options,
-        S3BackendOptions{.location = "s3:test", .prefix = prefix, .storage_class = storage_class});
+        options, S3BackendOptions{.location = "s3:test",
+                                  .prefix = prefix,
+                                  .classes = parse_storage_classes(storage_class)});
 }
 
 struct RgwPlace : ContractPlace {

@@ -81,6 +81,11 @@ Error not_s3(const std::string& what, std::string_view why) {
                  "Check the URL's host, port and scheme.");
 }
 
+std::vector<std::pair<std::string, std::string>> version_query(const std::string& version) {
+    if (version.empty()) return {};
+    return {{"versionId", version}};
+}
+
 Error short_read(const std::string& what) {
     return Error(ErrorKind::io, fmt::format("{}: short read", what));
 }
@@ -209,8 +214,10 @@ net::HttpResponse S3Client::send(const Call& call) {
     }
 }
 
-S3Client::Attributes S3Client::head(const std::string& key, const std::string& what) {
-    net::HttpResponse response = send({.method = "HEAD", .key = key, .what = what});
+S3Client::Attributes S3Client::head(const std::string& key, const std::string& what,
+                                    const std::string& version) {
+    const auto query = version_query(version);
+    net::HttpResponse response = send({.method = "HEAD", .key = key, .query = query, .what = what});
     auto size = response.content_length();
     if (response.status == 200 && size) return {*size, unquoted(response.header("etag"))};
     // An answer to HEAD has no body that says why. S3's own "no" is known by its request id.
@@ -218,6 +225,7 @@ S3Client::Attributes S3Client::head(const std::string& key, const std::string& w
         throw Error(ErrorKind::not_found, fmt::format("{}: there is no such object", what));
     response = send({.method = "GET",
                      .key = key,
+                     .query = query,
                      .headers = {{"range", "bytes=0-0"}},
                      .limit = kErrorLimit,
                      .what = what});
@@ -229,8 +237,13 @@ S3Client::Attributes S3Client::head(const std::string& key, const std::string& w
     throw s3_error(response, body, what, options_.bucket, options_.clock->now());
 }
 
-S3Client::Whole S3Client::get(const std::string& key, uint64_t limit, const std::string& what) {
-    net::HttpResponse response = send({.method = "GET", .key = key, .limit = limit, .what = what});
+S3Client::Whole S3Client::get(const std::string& key, uint64_t limit, const std::string& what,
+                              const std::string& version) {
+    net::HttpResponse response = send({.method = "GET",
+                                       .key = key,
+                                       .query = version_query(version),
+                                       .limit = limit,
+                                       .what = what});
     if (response.status != 200)
         throw s3_error(response, error_body(response), what, options_.bucket,
                        options_.clock->now());
@@ -243,15 +256,16 @@ S3Client::Whole S3Client::get(const std::string& key, uint64_t limit, const std:
 }
 
 Bytes S3Client::get_range(const std::string& key, uint64_t offset, size_t length,
-                          const std::string& what) {
+                          const std::string& what, const std::string& version) {
     CHECK(length > 0);
     if (offset > UINT64_MAX - length) {
-        head(key, what);  // not_found is told first
+        head(key, what, version);  // not_found is told first
         throw short_read(what);
     }
     net::HttpResponse response =
         send({.method = "GET",
               .key = key,
+              .query = version_query(version),
               .headers = {{"range", fmt::format("bytes={}-{}", offset, offset + length - 1)}},
               .limit = length,
               .what = what});
@@ -291,6 +305,7 @@ bool S3Client::put(const std::string& key, const Body& body, const PutOptions& o
     }
     if (!options.storage_class.empty())
         call.headers.push_back({"x-amz-storage-class", options.storage_class});
+    if (options.retention) add_retention(*options.retention, call.headers);
     if (create_only) call.headers.push_back({"if-none-match", "*"});
     net::HttpResponse response = send(call);
     if (response.status == 412 && create_only) return false;

@@ -16,6 +16,7 @@
 #include "core/bytes.h"
 #include "net/http_client.h"
 #include "storage/s3/credentials.h"
+#include "storage/s3/s3_versions_xml.h"
 #include "storage/s3/s3_xml.h"
 #include "storage/s3/sigv4.h"
 
@@ -46,18 +47,21 @@ class S3Client {
         std::string etag;  // without quotes; the MD5 in hex when it is one
     };
     // not_found when there is no such object.
-    Attributes head(const std::string& key, const std::string& what);
+    // `version` here and below: empty for the current one.
+    Attributes head(const std::string& key, const std::string& what,
+                    const std::string& version = {});
     // At most `limit` bytes: `cut` when there are more.
     struct Whole {
         Bytes bytes;
         bool cut = false;
         std::optional<uint64_t> size;  // as the server says
     };
-    Whole get(const std::string& key, uint64_t limit, const std::string& what);
+    Whole get(const std::string& key, uint64_t limit, const std::string& what,
+              const std::string& version = {});
     // Exactly `length` (> 0) bytes from `offset`; Error{io} ("short read") when the object ends
     // before, without fetching what there is.
-    Bytes get_range(const std::string& key, uint64_t offset, size_t length,
-                    const std::string& what);
+    Bytes get_range(const std::string& key, uint64_t offset, size_t length, const std::string& what,
+                    const std::string& version = {});
 
     struct Body {
         ByteView bytes;          // stays valid during the call, which may send it more than once
@@ -67,6 +71,7 @@ class S3Client {
     struct PutOptions {
         bool create_only = false;
         std::string storage_class;  // empty: the bucket's own
+        std::optional<Retention> retention = {};
     };
     // Stores an object; durable on return as far as the server keeps its word, and checked against
     // its ETag. With create_only: false when there is one already. A server that does not know
@@ -82,6 +87,24 @@ class S3Client {
     std::vector<S3Object> list(const std::string& prefix, const std::string& what);
     // Whether there is any; one request. Also tells whether the bucket is there and may be listed.
     bool any(const std::string& prefix, const std::string& what);
+
+    // Versions and Object Lock: s3_client_versions.cc.
+    //
+    // All versions of what begins with `prefix`, by key, the newest of each first.
+    std::vector<S3Version> list_versions(const std::string& prefix, const std::string& what);
+    // For good, or Error{permission} where it is locked.
+    void remove_version(const std::string& key, const std::string& version,
+                        const std::string& what);
+    // Makes a copy of the version the current one.
+    void copy_version(const std::string& key, const std::string& version, const PutOptions& options,
+                      const std::string& what);
+    S3BucketProtection bucket_protection(const std::string& what);
+    // Nothing when it is not locked.
+    std::optional<Retention> retention(const std::string& key, const std::string& version,
+                                       const std::string& what);
+    // Error{permission} when that would shorten it.
+    void set_retention(const std::string& key, const std::string& version,
+                       const Retention& retention, const std::string& what);
 
     // A URL by which anybody can read the object for so many seconds: a secret.
     std::string presigned_get(const std::string& key, uint64_t valid_seconds);
@@ -108,6 +131,8 @@ class S3Client {
     net::HttpResponse send(const Call& call);
     net::HttpResponse send_once(const Call& call, const std::string& region,
                                 const S3Credentials* credentials);
+    [[noreturn]] void fail(const net::HttpResponse& response, const std::string& what);
+    net::HttpResponse ask_bucket(const std::string& subresource, const std::string& what);
     S3ListPage list_page(const std::string& prefix, const std::string& continuation, unsigned most,
                          const std::string& what);
 

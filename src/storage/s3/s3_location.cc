@@ -131,10 +131,14 @@ std::unique_ptr<Backend> open_s3(const Location& location, const BackendOptions&
         client.http.pace_upload = [bucket = limits.upload](size_t n) { bucket->take(n); };
     if (limits.download)
         client.http.pace_download = [bucket = limits.download](size_t n) { bucket->take(n); };
-    return std::make_unique<S3Backend>(std::move(client),
-                                       S3BackendOptions{.location = location.display(),
-                                                        .prefix = location.path,
-                                                        .storage_class = options.s3.storage_class});
+    std::optional<RetentionRule> lock;
+    if (!options.s3.lock.empty()) lock = parse_retention_rule(options.s3.lock);
+    return std::make_unique<S3Backend>(
+        std::move(client),
+        S3BackendOptions{.location = location.display(),
+                         .prefix = location.path,
+                         .classes = parse_storage_classes(options.s3.storage_class),
+                         .lock = std::move(lock)});
 }
 
 }  // namespace sevenfold::storage
