@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "core/secret.h"
+#include "core/time.h"
 #include "storage/backend.h"
 
 namespace sevenfold::storage {
@@ -76,6 +78,10 @@ struct BackendOptions {
     // For ssh: locations, the program at the far end; empty: "sevenfold".
     std::string ssh_program;
     std::stop_token stop;  // ends pauses between retries; what has begun may still be finished
+    // Told the time by the server's clock, cut to whole seconds, whenever the server shows it: with
+    // HTTP's answers, and with each file that is stored over SFTP (which then costs a request
+    // more). Called on the threads of the operations.
+    std::function<void(const Time&)> on_server_time;
     // No progress of a request for so long: the connection is given up.
     std::chrono::nanoseconds stall_timeout = std::chrono::seconds(60);
 };
