@@ -14,8 +14,8 @@ struct CertificateFacts {
     std::string problem;  // why it is not trusted, in libcurl's words; empty: it is
 };
 
-// Connects to an https URL's host and says goodbye after TLS' handshake; twice when it is not trusted.
-// `ca_file` empty: the system's authorities. Throws network or timeout.
+// Connects to an https URL's host and says goodbye after TLS' handshake; twice when it is not
+// trusted. `ca_file` empty: the system's authorities. Throws network or timeout.
 CertificateFacts server_certificate(const std::string& url, const std::string& ca_file,
                                     std::chrono::nanoseconds patience);
 

@@ -157,6 +157,43 @@ class Ping(program.Case):
         s3.server.stop_gateway()
         self.assertEqual(self.state("far", "reachable", code=1), "failed")
 
+    def tamper(self, code=0):
+        """attempt -> verdict, at the place far; and its leftovers."""
+        lines = self.app("--json", "ping", "--tamper", "far", code=code).json()
+        return ({line["attempt"]: line["verdict"] for line in lines if line["type"] == "tamper"},
+                [line["object"] for line in lines if line["type"] == "leftover"])
+
+    def test_tampering_with_a_server_of_ours(self):
+        server = servers.Serve(self, "--append-only")
+        self.use_rest(server)
+        self.app.set("far", "append_only = true")
+        self.app.backup()
+        before = trees.describe(server.repository("far"))
+        verdicts, leftovers = self.tamper()
+        self.assertEqual((set(verdicts.values()), leftovers), ({"refused"}, []), verdicts)
+        self.assertIn("add a key", verdicts)
+        server.stop()
+        server.options.remove("--append-only")
+        server.start()
+        verdicts, leftovers = self.tamper(code=20)
+        self.assertEqual((set(verdicts.values()), leftovers), ({"accepted"}, []), verdicts)
+        trees.assert_same(self, before, trees.describe(server.repository("far")), "the repository")
+
+    def test_tampering_with_a_bucket(self):
+        s3 = servers.S3(self)
+        s3.use(self.app, "far")
+        self.app.backup()
+        before = {name: s3.server.request("GET", s3.BUCKET, name)[1]
+                  for name in s3.server.names(s3.BUCKET)}
+        verdicts, leftovers = self.tamper()
+        self.assertEqual((verdicts["overwrite"], verdicts["delete"], verdicts["shorten retention"]),
+                         ("accepted", "accepted", "inconclusive"))
+        self.assertEqual(leftovers, [])
+        self.app.set("far", "append_only = true")
+        self.tamper(code=20)
+        self.assertEqual(before, {name: s3.server.request("GET", s3.BUCKET, name)[1]
+                                  for name in s3.server.names(s3.BUCKET)})
+
     def test_a_clock_that_is_wrong(self):
         log = []
 

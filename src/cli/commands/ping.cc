@@ -4,7 +4,10 @@
 #include "cli/commands.h"
 #include "cli/table.h"
 #include "core/log.h"
+#include "core/parallel.h"
 #include "core/units.h"
+#include "protect/places.h"
+#include "storage/tamper.h"
 
 namespace sevenfold::cli {
 namespace {
@@ -15,7 +18,7 @@ using State = HealthCheck::State;
 
 struct Options {
     std::vector<std::string> places;
-    bool read_only = false;
+    bool read_only = false, tamper = false;
     std::string timeout = "60s";
 };
 
@@ -98,6 +101,69 @@ int exit_code_of(const std::vector<PlaceHealth>& all) {
     return code;
 }
 
+struct Tampered {
+    storage::TamperResult result;
+    std::optional<Error> error;
+};
+
+// True when a place took what an append-only one must refuse.
+bool report(Context& context, const config::PlaceConfig& place, const Tampered& tampered,
+            Table& table) {
+    bool failed = false;
+    auto row = [&](const std::string& what, std::string_view verdict, const std::string& evidence) {
+        bool bad = place.append_only && verdict == "accepted";
+        failed = failed || bad;
+        context.terminal().json(JsonObject()
+                                    .set("type", "tamper")
+                                    .set("name", place.name)
+                                    .set("attempt", what)
+                                    .set("verdict", verdict)
+                                    .set("ok", !bad)
+                                    .set("evidence", evidence));
+        Style style = bad ? Style::red : verdict == "refused" ? Style::green : Style::plain;
+        table.row({place.name, what, Cell(std::string(verdict), style), evidence});
+    };
+    if (tampered.error) row("connect", "inconclusive", tampered.error->message());
+    for (const storage::TamperAttempt& attempt : tampered.result.attempts)
+        row(attempt.what, storage::name(attempt.verdict), attempt.evidence);
+    for (const std::string& leftover : tampered.result.leftovers) {
+        log_warning("{}: the probe {} could not be removed", place.name, printable(leftover));
+        context.terminal().json(
+            JsonObject().set("type", "leftover").set("name", place.name).set("object", leftover));
+    }
+    return failed;
+}
+
+int tamper(Context& context, const std::vector<const config::PlaceConfig*>& places) {
+    std::vector<Tampered> all(places.size());
+    parallel_for(places.size(), 8, [&](size_t i) {
+        storage::BackendOptions backend = protect::backend_options(*places[i]);
+        backend.stop = context.stop();
+        backend.stall_timeout = std::chrono::seconds(20);
+        try {
+            all[i].result = storage::tamper_with(storage::parse_location(places[i]->url), backend);
+        } catch (...) {  // one place must not hide the others
+            all[i].error = current_error();
+        }
+    });
+    context.check_stop();
+    Table table({{"place"}, {"attempt"}, {"verdict"}, {"evidence", Column::left, true}});
+    std::vector<std::string> open;
+    int code = 0;
+    for (size_t i = 0; i < all.size(); ++i) {
+        if (all[i].error && code == 0) code = exit_code(all[i].error->kind());
+        if (report(context, *places[i], all[i], table)) open.push_back(places[i]->name);
+    }
+    table.print(context.terminal());
+    for (const std::string& place : open)
+        context.terminal().print(
+            fmt::format("\n{} is configured as append_only, but whoever has its credentials can "
+                        "destroy what is "
+                        "there\n  {} Give the key less rights, or leave append_only out.",
+                        printable(place), context.terminal().styled(Style::cyan, "hint:")));
+    return open.empty() ? code : exit_code(ErrorKind::rule);
+}
+
 int ping(Context& context, const Options& options) {
     const config::AppConfig& config = context.config();
     auto deadline = parse_duration(options.timeout);
@@ -109,6 +175,7 @@ int ping(Context& context, const Options& options) {
     for (const config::PlaceConfig& place : config.places)
         if (options.places.empty()) places.push_back(&place);
     for (const std::string& name : options.places) places.push_back(&config.place(name));
+    if (options.tamper) return tamper(context, places);
     std::unique_ptr<catalog::Catalog> catalog;
     try {
         catalog = std::make_unique<catalog::Catalog>(config.app.state_dir);
@@ -150,6 +217,8 @@ void add_ping(CommandTree& tree) {
                  "sevenfold ping --read-only     without writing and removing a small file")
         .arguments("PLACE", options->places, "places to check (default: all)")
         .flag("--read-only", options->read_only, "do not test writing")
+        .flag("--tamper", options->tamper,
+              "try what an intruder with our credentials would, on probes only")
         .option("--timeout", options->timeout, "DURATION",
                 "what is not done by then has failed (default: 60s)")
         .run([options](Context& context) { return ping(context, *options); });

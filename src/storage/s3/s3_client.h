@@ -83,7 +83,8 @@ class S3Client {
     // Whether there is any; one request. Also tells whether the bucket is there and may be listed.
     bool any(const std::string& prefix, const std::string& what);
 
-    // One signed request as it is; key empty: of the bucket itself. Any complete answer is a success.
+    // One signed request as it is; key empty: of the bucket itself. Any complete answer is a
+    // success.
     net::HttpResponse attempt(const std::string& method, const std::string& key,
                               const std::vector<std::pair<std::string, std::string>>& query,
                               const std::vector<net::HttpHeader>& headers, ByteView body,
