@@ -1,5 +1,6 @@
 """The health of places, looked at from outside: local, sftp, ssh, rest and S3; servers that hang,
 whose certificate has expired or whose clock is wrong; damage that is found by reading back."""
+import http.client
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 import app
 import disks
 import program
+import rgw
 import servers
 import trees
 
@@ -206,6 +208,21 @@ class Ping(program.Case):
                          s3.server.request("GET", s3.BUCKET, query="versions=")[1])
         self.assertEqual(before, {name: s3.server.request("GET", s3.BUCKET, name)[1]
                                   for name in s3.server.names(s3.BUCKET)})
+
+    def test_shortening_the_retention_of_a_locked_bucket(self):
+        s3 = servers.S3(self, bucket=False)
+        host = f"127.0.0.1:{s3.server.port}"
+        headers = rgw.signed_headers(host, "PUT", "/" + s3.BUCKET, "", b"", rgw.KEY, rgw.SECRET)
+        connection = http.client.HTTPConnection(host, timeout=60)
+        connection.request("PUT", "/" + s3.BUCKET, b"",
+                           headers | {"x-amz-bucket-object-lock-enabled": "true"})
+        self.assertEqual(connection.getresponse().status, 200)
+        connection.close()
+        s3.use(self.app, "far")
+        verdicts, leftovers = self.tamper()
+        self.assertEqual(verdicts["shorten retention"], "refused", verdicts)
+        self.assertEqual(len(leftovers), 1, leftovers)
+        self.assertIn("sevenfold-probe", leftovers[0])
 
     def test_a_clock_that_is_wrong(self):
         log = []
