@@ -22,6 +22,18 @@ CREATE TABLE IF NOT EXISTS run (
     files INTEGER NOT NULL, bytes INTEGER NOT NULL, bytes_stored INTEGER NOT NULL,
     unreadable INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS run_by_source ON run (job, source, place, number);
+CREATE TABLE IF NOT EXISTS ping (
+    number INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL, place TEXT NOT NULL, seconds INTEGER NOT NULL, state TEXT NOT NULL,
+    free INTEGER, used INTEGER);
+CREATE INDEX IF NOT EXISTS ping_by_place ON ping (kind, place, seconds);
+CREATE TABLE IF NOT EXISTS ping_check (
+    ping INTEGER NOT NULL REFERENCES ping (number),
+    name TEXT NOT NULL, subject TEXT NOT NULL, state TEXT NOT NULL, evidence TEXT NOT NULL,
+    hint TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS ping_check_by_ping ON ping_check (ping);
+CREATE TABLE IF NOT EXISTS read_back (
+    place TEXT PRIMARY KEY, pack TEXT NOT NULL, round INTEGER NOT NULL);
 PRAGMA user_version = 1;
 )";
 
@@ -141,6 +153,123 @@ std::optional<RunRecord> Catalog::last_run(const std::string& job, const std::st
                      .bytes = number_at(s.get(), 6),
                      .bytes_stored = number_at(s.get(), 7),
                      .unreadable = number_at(s.get(), 8)};
+}
+
+namespace {
+
+constexpr int64_t kKeepPingsSeconds = int64_t{400} * 86400;
+
+void put(sqlite3_stmt* s, int at, const std::optional<uint64_t>& number) {
+    if (number)
+        put(s, at, *number);
+    else
+        CHECK(sqlite3_bind_null(s, at) == SQLITE_OK);
+}
+void put_seconds(sqlite3_stmt* s, int at, int64_t seconds) {
+    CHECK(sqlite3_bind_int64(s, at, seconds) == SQLITE_OK);
+}
+std::optional<uint64_t> optional_at(sqlite3_stmt* s, int column) {
+    if (sqlite3_column_type(s, column) == SQLITE_NULL) return std::nullopt;
+    return number_at(s, column);
+}
+
+}  // namespace
+
+void Catalog::add_ping(const PingRecord& ping) {
+    impl_->execute("BEGIN IMMEDIATE");
+    try {
+        Statement s = impl_->prepare(
+            "INSERT INTO ping (kind, place, seconds, state, free, used) VALUES (?,?,?,?,?,?)");
+        put(s.get(), 1, ping.kind);
+        put(s.get(), 2, ping.place);
+        put_seconds(s.get(), 3, ping.time.seconds);
+        put(s.get(), 4, ping.state);
+        put(s.get(), 5, ping.free);
+        put(s.get(), 6, ping.used);
+        if (sqlite3_step(s.get()) != SQLITE_DONE) impl_->fail("record a ping");
+        auto number = static_cast<uint64_t>(sqlite3_last_insert_rowid(impl_->db.get()));
+        for (const PingCheck& check : ping.checks) {
+            Statement c = impl_->prepare("INSERT INTO ping_check VALUES (?,?,?,?,?,?)");
+            put(c.get(), 1, number);
+            int at = 2;
+            for (const std::string* text :
+                 {&check.name, &check.subject, &check.state, &check.evidence, &check.hint})
+                put(c.get(), at++, *text);
+            if (sqlite3_step(c.get()) != SQLITE_DONE) impl_->fail("record a ping");
+        }
+        for (const char* sql :
+             {"DELETE FROM ping_check WHERE ping IN (SELECT number FROM ping WHERE seconds < ?)",
+              "DELETE FROM ping WHERE seconds < ?"}) {
+            Statement old = impl_->prepare(sql);
+            put_seconds(old.get(), 1, ping.time.seconds - kKeepPingsSeconds);
+            if (sqlite3_step(old.get()) != SQLITE_DONE) impl_->fail("remove old pings");
+        }
+        impl_->execute("COMMIT");
+    } catch (...) {
+        sqlite3_exec(impl_->db.get(), "ROLLBACK", nullptr, nullptr, nullptr);
+        throw;
+    }
+}
+
+std::optional<PingRecord> Catalog::last_ping(const std::string& kind, const std::string& place) {
+    Statement s = impl_->prepare(
+        "SELECT number, seconds, state, free, used FROM ping WHERE kind = ? AND place = ? "
+        "ORDER BY number DESC LIMIT 1");
+    put(s.get(), 1, kind);
+    put(s.get(), 2, place);
+    int code = sqlite3_step(s.get());
+    if (code == SQLITE_DONE) return std::nullopt;
+    if (code != SQLITE_ROW) impl_->fail("read pings");
+    PingRecord ping{.kind = kind,
+                    .place = place,
+                    .time = {.seconds = static_cast<int64_t>(number_at(s.get(), 1))},
+                    .state = text_at(s.get(), 2),
+                    .free = optional_at(s.get(), 3),
+                    .used = optional_at(s.get(), 4)};
+    Statement c = impl_->prepare(
+        "SELECT name, subject, state, evidence, hint FROM ping_check WHERE ping = ? ORDER BY "
+        "rowid");
+    put(c.get(), 1, number_at(s.get(), 0));
+    while ((code = sqlite3_step(c.get())) == SQLITE_ROW)
+        ping.checks.push_back({.name = text_at(c.get(), 0),
+                               .subject = text_at(c.get(), 1),
+                               .state = text_at(c.get(), 2),
+                               .evidence = text_at(c.get(), 3),
+                               .hint = text_at(c.get(), 4)});
+    if (code != SQLITE_DONE) impl_->fail("read pings");
+    return ping;
+}
+
+std::vector<SpacePoint> Catalog::space_history(const std::string& place, const Time& since) {
+    Statement s = impl_->prepare(
+        "SELECT seconds, free FROM ping WHERE kind = 'health' AND place = ? AND seconds >= ? AND "
+        "free IS NOT NULL ORDER BY seconds");
+    put(s.get(), 1, place);
+    put_seconds(s.get(), 2, since.seconds);
+    std::vector<SpacePoint> out;
+    int code;
+    while ((code = sqlite3_step(s.get())) == SQLITE_ROW)
+        out.push_back(
+            {{.seconds = static_cast<int64_t>(number_at(s.get(), 0))}, number_at(s.get(), 1)});
+    if (code != SQLITE_DONE) impl_->fail("read pings");
+    return out;
+}
+
+ReadBackPosition Catalog::read_back_position(const std::string& place) {
+    Statement s = impl_->prepare("SELECT pack, round FROM read_back WHERE place = ?");
+    put(s.get(), 1, place);
+    int code = sqlite3_step(s.get());
+    if (code == SQLITE_DONE) return {};
+    if (code != SQLITE_ROW) impl_->fail("read the position of reading back");
+    return {text_at(s.get(), 0), number_at(s.get(), 1)};
+}
+
+void Catalog::set_read_back_position(const std::string& place, const ReadBackPosition& position) {
+    Statement s = impl_->prepare("INSERT OR REPLACE INTO read_back VALUES (?,?,?)");
+    put(s.get(), 1, place);
+    put(s.get(), 2, position.pack);
+    put(s.get(), 3, position.round);
+    if (sqlite3_step(s.get()) != SQLITE_DONE) impl_->fail("record the position of reading back");
 }
 
 }  // namespace sevenfold::catalog

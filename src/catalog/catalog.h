@@ -22,6 +22,33 @@ struct RunRecord {
     uint64_t files = 0, bytes = 0, bytes_stored = 0, unreadable = 0;
 };
 
+// One thing that was looked at in a place, and what came of it.
+struct PingCheck {
+    std::string name, subject;  // "newest", "uploads"
+    std::string state;          // "ok", "failed", "refused", …
+    std::string evidence, hint;
+};
+// A look at one place.
+struct PingRecord {
+    std::string kind = "health";  // or "tamper"
+    std::string place;
+    Time time;
+    std::string state;                   // the worst of its checks
+    std::optional<uint64_t> free, used;  // bytes
+    std::vector<PingCheck> checks = {};
+};
+// The space of a place at a moment.
+struct SpacePoint {
+    Time time;
+    uint64_t free = 0;
+};
+// Where reading back goes on: after that pack (hex; empty: from the first), in the so-many-th
+// round.
+struct ReadBackPosition {
+    std::string pack;
+    uint64_t round = 0;
+};
+
 // Several processes may use one catalog; each call is a transaction of its own.
 class Catalog {
   public:
@@ -34,6 +61,14 @@ class Catalog {
     // The newest run of a job for a source at a place.
     std::optional<RunRecord> last_run(const std::string& job, const std::string& source,
                                       const std::string& place);
+
+    // Durable on return. Those older than 400 days go.
+    void add_ping(const PingRecord& ping);
+    std::optional<PingRecord> last_ping(const std::string& kind, const std::string& place);
+    // Since a time, oldest first; only where the free space was known.
+    std::vector<SpacePoint> space_history(const std::string& place, const Time& since);
+    ReadBackPosition read_back_position(const std::string& place);
+    void set_read_back_position(const std::string& place, const ReadBackPosition& position);
 
   private:
     struct Impl;

@@ -533,6 +533,7 @@ HttpResponse HttpClient::perform(const HttpRequest& request) {
         try {
             HttpResponse response = transfer.run();
             if (!response.cut) give_back(std::move(handle));
+            if (options_.on_answer) options_.on_answer(response);
             return response;
         } catch (const Error& error) {
             if (!again && transfer.went_nowhere() && request.method != "POST") continue;

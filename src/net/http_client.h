@@ -82,6 +82,9 @@ struct HttpOptions {
     // Called before so many bytes of a body are sent, and after so many came; may wait. For limits
     // of bandwidth.
     std::function<void(size_t)> pace_upload, pace_download;
+    // Called with each answer, on the thread of its request; for what servers say beside the
+    // matter.
+    std::function<void(const HttpResponse&)> on_answer;
     bool use_proxy = true;  // honour http_proxy, https_proxy and no_proxy
 };
 

@@ -201,14 +201,13 @@ Location parse_location(std::string_view url) {
                 "Put local: in front if this is a local folder.");
 }
 
-namespace {
-
-std::unique_ptr<Backend> open_sftp(const Location& location, const BackendOptions& options,
-                                   const Limits& limits) {
+SftpConnectionOptions sftp_connection_options(const Location& location,
+                                              const BackendOptions& options, const Limits& limits) {
     SftpConnectionOptions connection{.command = {},
                                      .location = location.display(),
                                      .may_ask = options.ssh_may_ask,
                                      .stall_timeout = options.stall_timeout,
+                                     .on_server_time = options.on_server_time,
                                      .stop = options.stop,
                                      .upload = limits.upload,
                                      .download = limits.download};
@@ -217,10 +216,8 @@ std::unique_ptr<Backend> open_sftp(const Location& location, const BackendOption
             ? net::ssh_subsystem_command({location.host, location.user, location.port}, "sftp",
                                          options.ssh_args, options.ssh_may_ask)
             : os::split_command(options.sftp_command);
-    return std::make_unique<SftpBackend>(location.path, std::move(connection));
+    return connection;
 }
-
-}  // namespace
 
 std::unique_ptr<Backend> open_backend(const Location& location, const BackendOptions& options) {
     Limits limits{.connections = options.connections, .upload = {}, .download = {}};
@@ -235,7 +232,8 @@ std::unique_ptr<Backend> open_backend(const Location& location, const BackendOpt
         // These shape their traffic piece by piece, which is smoother than file by file.
         switch (location.driver) {
             case Location::Driver::sftp:
-                backend = open_sftp(location, options, limits);
+                backend = std::make_unique<SftpBackend>(
+                    location.path, sftp_connection_options(location, options, limits));
                 break;
             case Location::Driver::s3:
                 backend = open_s3(location, options, limits);

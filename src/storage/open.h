@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -81,6 +82,10 @@ struct BackendOptions {
     // The place as it was then, read-only (past_backend.h); needs a backend with versions.
     std::optional<Time> as_of;
     std::stop_token stop;  // ends pauses between retries; what has begun may still be finished
+    // Told the time by the server's clock, cut to whole seconds, whenever the server shows it: with
+    // HTTP's answers, and with each file that is stored over SFTP (which then costs a request
+    // more). Called on the threads of the operations.
+    std::function<void(const Time&)> on_server_time;
     // No progress of a request for so long: the connection is given up.
     std::chrono::nanoseconds stall_timeout = std::chrono::seconds(60);
 };

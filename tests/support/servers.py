@@ -247,7 +247,10 @@ class Answering:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 requests.append((self.command, self.path))
                 status, headers, body = handler(self.command, self.path)
-                self.send_response(status)
+                if "Date" in headers:
+                    self.send_response_only(status)
+                else:
+                    self.send_response(status)
                 for name, value in {"Content-Length": str(len(body)), **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()

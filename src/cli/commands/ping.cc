@@ -1,86 +1,193 @@
-// ping: is every place reachable, open to our password, writable, and up to date?
-#include <unistd.h>
+// ping: is every place well? The examination itself is protect/health.h.
+#include "protect/health.h"
 
 #include "cli/commands.h"
 #include "cli/table.h"
 #include "core/log.h"
 #include "core/parallel.h"
 #include "core/units.h"
-#include "os/identity.h"
-#include "protect/passwords.h"
 #include "protect/places.h"
-#include "repository/lock.h"
-#include "repository/snapshot.h"
-#include "storage/versions.h"
+#include "storage/tamper.h"
 
 namespace sevenfold::cli {
 namespace {
 
+using protect::HealthCheck;
+using protect::PlaceHealth;
+using State = HealthCheck::State;
+
 struct Options {
     std::vector<std::string> places;
-    bool read_only = false;
+    bool read_only = false, tamper = false;
+    std::string timeout = "60s";
 };
 
-struct Health {
-    const config::PlaceConfig* place = nullptr;
-    bool opens = false, writable = false;
-    std::chrono::nanoseconds latency{};  // of one small request
-    size_t snapshots = 0;
-    std::optional<Time> newest;
-    std::optional<uint64_t> free_space;
+Style style_of(State state) {
+    return state == State::failed    ? Style::red
+           : state == State::warning ? Style::yellow
+           : state == State::ok      ? Style::green
+                                     : Style::plain;
+}
+
+JsonObject to_json(const PlaceHealth& health, const config::PlaceConfig& place) {
+    JsonObject object;
+    const HealthCheck* failed = health.first_failure();
+    object.set("type", "place").set("name", place.name).set("domain", place.failure_domain());
+    object.set("url", config::redacted(place.url)).set("ok", failed == nullptr);
+    object.set("opens", health.opens).set("writable", health.writable);
+    if (health.latency)
+        object.set("latency_ms",
+                   std::chrono::duration<double, std::milli>(*health.latency).count());
+    object.set("snapshots", health.snapshots).set("newest", health.newest);
+    object.set("free_bytes", health.free_space).set("used_bytes", health.used);
+    object.set("days_until_full", health.days_until_full);
+    if (health.clock_ahead)
+        object.set("clock_ahead", std::chrono::duration<double>(*health.clock_ahead).count());
+    JsonArray checks;
+    for (const HealthCheck& check : health.checks) {
+        JsonObject one;
+        one.set("name", check.name);
+        if (!check.subject.empty()) one.set("source", check.subject);
+        one.set("state", protect::name(check.state)).set("evidence", check.evidence);
+        if (!check.hint.empty()) one.set("hint", check.hint);
+        checks.add(one);
+    }
+    object.set("checks", checks);
+    if (failed != nullptr)
+        object.set("error", failed->evidence)
+            .set("kind", name(failed->kind))
+            .set("hint", failed->hint);
+    return object;
+}
+
+void add_row(Table& table, const PlaceHealth& health, const config::PlaceConfig& place,
+             bool read_only, const Time& now) {
+    Cell state = health.worst() == State::failed    ? Cell("failed", Style::red)
+                 : health.worst() == State::warning ? Cell("warning", Style::yellow)
+                 : read_only                        ? Cell("readable", Style::green)
+                                                    : Cell("good", Style::green);
+    table.row({place.name, place.failure_domain(), state,
+               health.latency
+                   ? fmt::format("{:.1f} ms",
+                                 std::chrono::duration<double, std::milli>(*health.latency).count())
+                   : "",
+               health.snapshots ? format_count(*health.snapshots) : "",
+               health.newest ? format_age(now.since(*health.newest)) + " ago" : "",
+               health.free_space ? format_size(*health.free_space) : ""});
+}
+
+void explain(Terminal& terminal, const PlaceHealth& health, bool all) {
+    for (const HealthCheck& check : health.checks) {
+        if (check.state < State::warning && !all) continue;
+        terminal.print(fmt::format(
+            "{}: {}{}: {}: {}", printable(health.place), check.name,
+            check.subject.empty() ? "" : " of " + printable(check.subject),
+            terminal.styled(style_of(check.state), std::string(protect::name(check.state))),
+            printable(check.evidence)));
+        if (!check.hint.empty())
+            terminal.print(
+                fmt::format("  {} {}", terminal.styled(Style::cyan, "hint:"), check.hint));
+    }
+}
+
+// That of what broke first, else 20 for what is not as it must be.
+int exit_code_of(const std::vector<PlaceHealth>& all) {
+    int code = 0;
+    for (const PlaceHealth& health : all)
+        if (const HealthCheck* failed = health.first_failure()) {
+            if (failed->kind != ErrorKind::rule) return exit_code(failed->kind);
+            code = exit_code(ErrorKind::rule);
+        }
+    return code;
+}
+
+struct Tampered {
+    storage::TamperResult result;
     std::optional<Error> error;
 };
 
-// Stores a small file, reads it back and removes it. It is a shared lock of this process, because
-// that is what every restic client expects to come and go, and what append-only places let us
-// remove.
-void probe_writing(const repository::Repository& repository, const Clock& clock) {
-    repository::LockInfo lock;
-    lock.hostname = os::host_name();
-    lock.time = clock.now();
-    lock.pid = ::getpid();
-    lock.uid = ::getuid();
-    lock.gid = ::getgid();
-    const std::string text = repository::encode_lock(lock);
-    Id id = repository.save_unpacked(storage::FileType::lock, as_bytes(text));
-    Bytes back = repository.load_unpacked(storage::FileType::lock, id);
-    repository.remove(storage::FileType::lock, id);
-    if (as_text(back) != text)
-        throw Error(ErrorKind::corrupt, "the probe was read back differently than it was written",
-                    "The storage damages data. Do not rely on this place.");
+// True when a place took what an append-only one must refuse.
+bool report(Context& context, const config::PlaceConfig& place, const Tampered& tampered,
+            Table& table) {
+    bool failed = false;
+    auto row = [&](const std::string& what, std::string_view verdict, const std::string& evidence) {
+        bool bad = place.append_only && verdict == "accepted";
+        failed = failed || bad;
+        context.terminal().json(JsonObject()
+                                    .set("type", "tamper")
+                                    .set("name", place.name)
+                                    .set("attempt", what)
+                                    .set("verdict", verdict)
+                                    .set("ok", !bad)
+                                    .set("evidence", evidence));
+        Style style = bad ? Style::red : verdict == "refused" ? Style::green : Style::plain;
+        table.row({place.name, what, Cell(std::string(verdict), style), evidence});
+    };
+    if (tampered.error) row("connect", "inconclusive", tampered.error->message());
+    for (const storage::TamperAttempt& attempt : tampered.result.attempts)
+        row(attempt.what, storage::name(attempt.verdict), attempt.evidence);
+    for (const std::string& leftover : tampered.result.leftovers) {
+        log_warning("{}: the probe {} could not be removed", place.name, printable(leftover));
+        context.terminal().json(
+            JsonObject().set("type", "leftover").set("name", place.name).set("object", leftover));
+    }
+    return failed;
 }
 
-void examine(Context& context, const Options& options, Health& health) {
-    const config::PlaceConfig& place = *health.place;
-    storage::BackendOptions backend_opts = protect::backend_options(place);
-    backend_opts.retry_for = std::chrono::nanoseconds(0);  // the first answer counts
-    auto repository = repository::Repository::open(protect::open_place_backend(place, backend_opts),
-                                                   protect::read_password(place), {});
-    health.opens = true;
-    if (!place.lock.empty()) repository->backend().versions()->check_can_lock();
+int tamper(Context& context, const std::vector<const config::PlaceConfig*>& places) {
+    std::vector<Tampered> all(places.size());
+    parallel_for(places.size(), 8, [&](size_t i) {
+        storage::BackendOptions backend = protect::backend_options(*places[i]);
+        backend.stop = context.stop();
+        backend.stall_timeout = std::chrono::seconds(20);
+        try {
+            all[i].result = storage::tamper_with(storage::parse_location(places[i]->url), backend);
+        } catch (...) {  // one place must not hide the others
+            all[i].error = current_error();
+        }
+    });
     context.check_stop();
-    const auto start = context.clock().steady();
-    repository->backend().size({storage::FileType::config, {}});
-    health.latency = context.clock().steady() - start;
-    health.free_space = repository->backend().free_space();
-    auto snapshots = repository::load_snapshots(*repository);
-    health.snapshots = snapshots.size();
-    if (!snapshots.empty()) health.newest = snapshots.back().time;
+    Table table({{"place"}, {"attempt"}, {"verdict"}, {"evidence", Column::left, true}});
+    std::vector<std::string> open;
+    int code = 0;
+    for (size_t i = 0; i < all.size(); ++i) {
+        if (all[i].error && code == 0) code = exit_code(all[i].error->kind());
+        if (report(context, *places[i], all[i], table)) open.push_back(places[i]->name);
+    }
+    table.print(context.terminal());
+    for (const std::string& place : open)
+        context.terminal().print(
+            fmt::format("\n{} is configured as append_only, but whoever has its credentials can "
+                        "destroy what is "
+                        "there\n  {} Give the key less rights, or leave append_only out.",
+                        printable(place), context.terminal().styled(Style::cyan, "hint:")));
+    return open.empty() ? code : exit_code(ErrorKind::rule);
+}
+
+int ping(Context& context, const Options& options) {
+    const config::AppConfig& config = context.config();
+    auto deadline = parse_duration(options.timeout);
+    if (!deadline || deadline->count() <= 0)
+        throw Error(ErrorKind::usage,
+                    fmt::format("--timeout {}: not a duration", printable(options.timeout)),
+                    "Write it like 30s or 5m.");
+    std::vector<const config::PlaceConfig*> places;
+    for (const config::PlaceConfig& place : config.places)
+        if (options.places.empty()) places.push_back(&place);
+    for (const std::string& name : options.places) places.push_back(&config.place(name));
+    if (options.tamper) return tamper(context, places);
+    std::unique_ptr<catalog::Catalog> catalog;
+    try {
+        catalog = std::make_unique<catalog::Catalog>(config.app.state_dir);
+    } catch (const Error& error) {
+        log_warning("this ping is not recorded: {}", error.message());
+    }
+    auto all = protect::check_health(config, places, catalog.get(),
+                                     {.deadline = *deadline,
+                                      .read_only = options.read_only,
+                                      .stop = context.stop(),
+                                      .clock = &context.clock()});
     context.check_stop();
-    if (options.read_only) return;
-    probe_writing(*repository, context.clock());
-    health.writable = true;
-}
-
-std::string hint_for(const Health& health) {
-    if (health.error->kind() == ErrorKind::no_repository)
-        return "Is it mounted? `sevenfold init --repositories` creates the repository of a new "
-               "place.";
-    return health.error->hint();
-}
-
-void report(Terminal& terminal, const Clock& clock, const Options& options,
-            const std::vector<Health>& all) {
     Table table({{"place"},
                  {"domain"},
                  {"state"},
@@ -88,75 +195,32 @@ void report(Terminal& terminal, const Clock& clock, const Options& options,
                  {"snapshots", Column::right},
                  {"newest", Column::right},
                  {"free", Column::right}});
-    for (const Health& health : all) {
-        const config::PlaceConfig& place = *health.place;
-        auto age = health.newest ? std::optional(clock.now().since(*health.newest)) : std::nullopt;
-        JsonObject object;
-        object.set("type", "place").set("name", place.name).set("domain", place.failure_domain());
-        object.set("url", config::redacted(place.url)).set("ok", !health.error);
-        object.set("opens", health.opens).set("writable", health.writable);
-        if (health.opens) {
-            object.set("latency_ms",
-                       std::chrono::duration<double, std::milli>(health.latency).count());
-            object.set("snapshots", health.snapshots);
-        }
-        object.set("newest", health.newest).set("free_bytes", health.free_space);
-        if (health.error) {
-            object.set("error", health.error->message()).set("kind", name(health.error->kind()));
-            object.set("hint", hint_for(health));
-        }
-        terminal.json(object);
-        Cell state = health.error        ? Cell("failed", Style::red)
-                     : options.read_only ? Cell("readable", Style::green)
-                                         : Cell("good", Style::green);
-        std::string latency = fmt::format(
-            "{:.1f} ms", std::chrono::duration<double, std::milli>(health.latency).count());
-        table.row({place.name, place.failure_domain(), state, health.opens ? latency : "",
-                   health.opens ? format_count(health.snapshots) : "",
-                   age ? format_age(*age) + " ago" : "",
-                   health.free_space ? format_size(*health.free_space) : ""});
+    const Time now = context.clock().now();
+    for (size_t i = 0; i < all.size(); ++i) {
+        context.terminal().json(to_json(all[i], *places[i]));
+        add_row(table, all[i], *places[i], options.read_only, now);
     }
-    table.print(terminal);
-    for (const Health& health : all) {
-        if (!health.error) continue;
-        terminal.print(fmt::format("\n{}: {}", terminal.styled(Style::red, health.place->name),
-                                   printable(health.error->message())));
-        if (std::string hint = hint_for(health); !hint.empty())
-            terminal.print(fmt::format("  {} {}", terminal.styled(Style::cyan, "hint:"), hint));
-    }
-}
-
-int ping(Context& context, const Options& options) {
-    const config::AppConfig& config = context.config();
-    std::vector<Health> all;
-    for (const config::PlaceConfig& place : config.places)
-        if (options.places.empty()) all.push_back(Health{.place = &place});
-    for (const std::string& name : options.places)
-        all.push_back(Health{.place = &config.place(name)});
-    parallel_for(all.size(), 8, [&](size_t i) {
-        try {
-            examine(context, options, all[i]);
-        } catch (...) {  // one place must not hide the others
-            all[i].error = current_error();
-        }
-    });
-    context.check_stop();
-    report(context.terminal(), context.clock(), options, all);
-    for (const Health& health : all)
-        if (health.error) return exit_code(health.error->kind());
-    return 0;
+    table.print(context.terminal());
+    context.terminal().print("");
+    bool verbose = context.global().terminal.verbosity > 0;
+    for (const PlaceHealth& health : all) explain(context.terminal(), health, verbose);
+    return exit_code_of(all);
 }
 
 }  // namespace
 
 void add_ping(CommandTree& tree) {
     auto options = std::make_shared<Options>();
-    tree.command("ping", "Check that each place can be reached, opened, read and written.",
+    tree.command("ping", "Check that each place is well: reached, opened, written, read, in time.",
                  "sevenfold ping                 all places\n"
-                 "sevenfold ping offsite         one of them\n"
+                 "sevenfold ping offsite -v      one of them, each check\n"
                  "sevenfold ping --read-only     without writing and removing a small file")
         .arguments("PLACE", options->places, "places to check (default: all)")
         .flag("--read-only", options->read_only, "do not test writing")
+        .flag("--tamper", options->tamper,
+              "try what an intruder with our credentials would, on probes only")
+        .option("--timeout", options->timeout, "DURATION",
+                "what is not done by then has failed (default: 60s)")
         .run([options](Context& context) { return ping(context, *options); });
 }
 

@@ -161,6 +161,11 @@ net::HttpResponse RestBackend::perform(const Ask& ask, const std::string& what) 
     }
 }
 
+net::HttpResponse RestBackend::attempt(const std::string& method, const std::string& path,
+                                       ByteView body) {
+    return perform({.method = method, .path = path, .body = body}, options_.location);
+}
+
 net::HttpResponse RestBackend::expect(const Ask& ask, const std::string& what) {
     net::HttpResponse response = perform(ask, what);
     if (response.status != 200) throw error_of(response, what);

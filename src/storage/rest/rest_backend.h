@@ -39,6 +39,9 @@ class RestBackend : public Backend {
     // Two requests: the protocol does not tell whether there was something to remove.
     void remove(const FileName& name) override;
 
+    // One request as it is, for a path below the repository; any complete answer is a success.
+    net::HttpResponse attempt(const std::string& method, const std::string& path, ByteView body);
+
   private:
     struct Ask {
         std::string method, path;

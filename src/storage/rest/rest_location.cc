@@ -12,6 +12,7 @@
 #include "os/file.h"
 #include "storage/rest/rest_backend.h"
 #include "storage/rest/ssh_channel.h"
+#include "storage/s3/s3_location.h"
 
 namespace sevenfold::storage {
 namespace {
@@ -163,12 +164,13 @@ std::string display_rest_location(const Location& location) {
     return "rest:" + url;
 }
 
-std::unique_ptr<Backend> open_rest(const Location& location, const BackendOptions& options,
-                                   const Limits& limits) {
+RestBackendOptions rest_backend_options(const Location& location, const BackendOptions& options,
+                                        const Limits& limits) {
     RestBackendOptions rest{.location = location.display()};
     rest.http.ca_file = options.ca_file;
     rest.http.stall_timeout = options.stall_timeout;
     rest.http.stop = options.stop;
+    rest.http.on_answer = time_teller(options);
     if (limits.upload)
         rest.http.pace_upload = [bucket = limits.upload](size_t n) { bucket->take(n); };
     if (limits.download)
@@ -185,7 +187,7 @@ std::unique_ptr<Backend> open_rest(const Location& location, const BackendOption
         Location here{
             .path = location.path == "." ? "" : location.path, .host = "127.0.0.1", .tls = false};
         rest.base_url = base_url(here);
-        return std::make_unique<RestBackend>(std::move(rest));
+        return rest;
     }
     rest.base_url = base_url(location);
     if (!location.password.empty() || !location.user.empty())
@@ -197,7 +199,12 @@ std::unique_ptr<Backend> open_rest(const Location& location, const BackendOption
                     found.reveal().substr(0, found.reveal().find(':')) == location.user;
         if (!found.empty() && same) rest.credentials = std::move(found);
     }
-    return std::make_unique<RestBackend>(std::move(rest));
+    return rest;
+}
+
+std::unique_ptr<Backend> open_rest(const Location& location, const BackendOptions& options,
+                                   const Limits& limits) {
+    return std::make_unique<RestBackend>(rest_backend_options(location, options, limits));
 }
 
 }  // namespace sevenfold::storage

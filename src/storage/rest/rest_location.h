@@ -8,6 +8,7 @@
 
 #include "storage/limit_backend.h"
 #include "storage/open.h"
+#include "storage/rest/rest_backend.h"
 
 namespace sevenfold::storage {
 
@@ -15,6 +16,10 @@ namespace sevenfold::storage {
 // secret.
 Location parse_rest_location(std::string_view url);
 std::string display_rest_location(const Location& location);
+
+// How to talk to a rest: or ssh: location. Throws as open_rest() does.
+RestBackendOptions rest_backend_options(const Location& location, const BackendOptions& options,
+                                        const Limits& limits);
 
 // For rest: and ssh: locations. Throws Error{config} for options that cannot be, and what reading
 // the credentials throws. `limits` shape its traffic.

@@ -383,6 +383,20 @@ bool S3Client::any(const std::string& prefix, const std::string& what) {
     return !list_page(prefix, "", 1, what).objects.empty();
 }
 
+net::HttpResponse S3Client::attempt(const std::string& method, const std::string& key,
+                                    const std::vector<std::pair<std::string, std::string>>& query,
+                                    const std::vector<net::HttpHeader>& headers, ByteView body,
+                                    const std::string& what) {
+    return send({.method = method,
+                 .key = key,
+                 .query = query,
+                 .headers = headers,
+                 .body = body,
+                 .sha256_hex = body.empty() ? "" : crypto::sha256(body).hex(),
+                 .limit = kErrorLimit,
+                 .what = what});
+}
+
 std::string S3Client::presigned_get(const std::string& key, uint64_t valid_seconds) {
     auto credentials = credentials_.get();
     std::string used = region();

@@ -106,6 +106,13 @@ class S3Client {
     void set_retention(const std::string& key, const std::string& version,
                        const Retention& retention, const std::string& what);
 
+    // One signed request as it is; key empty: of the bucket itself. Any complete answer is a
+    // success.
+    net::HttpResponse attempt(const std::string& method, const std::string& key,
+                              const std::vector<std::pair<std::string, std::string>>& query,
+                              const std::vector<net::HttpHeader>& headers, ByteView body,
+                              const std::string& what);
+
     // A URL by which anybody can read the object for so many seconds: a secret.
     std::string presigned_get(const std::string& key, uint64_t valid_seconds);
 

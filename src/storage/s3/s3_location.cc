@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "storage/s3/s3_backend.h"
+#include "storage/s3/s3_error.h"
 
 namespace sevenfold::storage {
 namespace {
@@ -78,6 +79,13 @@ BucketStyle parse_style(const std::string& text) {
 
 }  // namespace
 
+std::function<void(const net::HttpResponse&)> time_teller(const BackendOptions& options) {
+    if (!options.on_server_time) return {};
+    return [tell = options.on_server_time](const net::HttpResponse& response) {
+        if (auto time = parse_http_date(response.header("date"))) tell(*time);
+    };
+}
+
 Location parse_s3_location(std::string_view url) {
     Location location{.driver = Location::Driver::s3};
     std::string_view rest = url.substr(3);
@@ -110,8 +118,7 @@ std::string display_s3_location(const Location& location) {
                        location.path.empty() ? "" : "/", location.path);
 }
 
-std::unique_ptr<Backend> open_s3(const Location& location, const BackendOptions& options,
-                                 const Limits& limits) {
+S3ClientOptions s3_client_options(const Location& location, const BackendOptions& options) {
     if (!only(options.s3.region, "-_."))
         throw Error(ErrorKind::config, "the region is not valid", "It is a word like eu-west-3.");
     S3ClientOptions client{.host = location.host,
@@ -127,6 +134,13 @@ std::unique_ptr<Backend> open_s3(const Location& location, const BackendOptions&
         client.http.ca_file = bundle;
     client.http.stall_timeout = options.stall_timeout;
     client.http.stop = options.stop;
+    client.http.on_answer = time_teller(options);
+    return client;
+}
+
+std::unique_ptr<Backend> open_s3(const Location& location, const BackendOptions& options,
+                                 const Limits& limits) {
+    S3ClientOptions client = s3_client_options(location, options);
     if (limits.upload)
         client.http.pace_upload = [bucket = limits.upload](size_t n) { bucket->take(n); };
     if (limits.download)

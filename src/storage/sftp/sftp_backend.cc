@@ -196,6 +196,9 @@ void SftpBackend::store_as(Session& s, const FileName& name, const std::string& 
         if (name.type == FileType::pack) s.sync_dir(path_ + "/data", object);
         write();
     }
+    if (options_.on_server_time)
+        if (auto written = s.stat(temporary, object).modified)
+            options_.on_server_time({.seconds = static_cast<int64_t>(*written)});
     s.rename(temporary, path_of(name), object);
     s.sync_dir(dir, object);
 }

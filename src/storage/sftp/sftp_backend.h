@@ -19,6 +19,7 @@
 
 #include "storage/backend.h"
 #include "storage/layout.h"
+#include "storage/open.h"
 #include "storage/sftp/sftp_session.h"
 
 namespace sevenfold::storage {
@@ -74,5 +75,9 @@ class SftpBackend : public Backend {
     std::vector<std::string> leftovers_;  // temporary files to remove after the next connect
     std::atomic<bool> atomic_replace_{true};
 };
+
+// How to talk to an sftp: location.
+SftpConnectionOptions sftp_connection_options(const Location& location,
+                                              const BackendOptions& options, const Limits& limits);
 
 }  // namespace sevenfold::storage

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/time.h"
 #include "net/sftp_codec.h"
 #include "os/child_process.h"
 #include "storage/limit_backend.h"
@@ -28,7 +30,8 @@ struct SftpConnectionOptions {
     std::string location;              // for messages
     bool may_ask = false;              // it may ask on the terminal
     std::chrono::nanoseconds stall_timeout = std::chrono::seconds(60);
-    std::stop_token stop;  // ends connecting with Error{interrupted}
+    std::function<void(const Time&)> on_server_time;  // see BackendOptions
+    std::stop_token stop;                             // ends connecting with Error{interrupted}
     // Shape the file data that goes up and comes down; null: no limit.
     std::shared_ptr<TokenBucket> upload, download;
 };
