@@ -12,7 +12,18 @@
 
 namespace sevenfold::config {
 
-enum class OptionType { text, text_list, boolean, count, counter, duration, span, size, schedule };
+enum class OptionType {
+    text,
+    text_list,
+    boolean,
+    count,
+    counter,
+    duration,
+    span,
+    size,
+    schedule,
+    percent
+};
 // "a duration (\"15m\", \"1h\", \"14d\")": what is expected, for messages and the manual.
 std::string_view describe(OptionType type);
 // "duration", for tables.
