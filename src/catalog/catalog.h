@@ -34,8 +34,13 @@ class Catalog {
     // The newest run of a job for a source at a place.
     std::optional<RunRecord> last_run(const std::string& job, const std::string& source,
                                       const std::string& place);
+    // Likewise, the newest that succeeded.
+    std::optional<RunRecord> last_success(const std::string& job, const std::string& source,
+                                          const std::string& place);
 
   private:
+    std::optional<RunRecord> newest(const char* condition, const std::string& job,
+                                    const std::string& source, const std::string& place);
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
