@@ -14,8 +14,6 @@ namespace {
 
 using storage::Location;
 
-constexpr std::string_view kPartialFolder = ".sevenfold-partial";
-
 std::string with_slash(std::string path) {
     if (!path.ends_with('/')) path += '/';
     return path;
@@ -29,13 +27,6 @@ std::string rsync_path(const Location& location) {
                            : fmt::format("[{}]", location.host);
     std::string path = location.path.starts_with('/') ? location.path : "./" + location.path;
     return fmt::format("{}:{}", host, with_slash(path));
-}
-
-bool is_partial(std::string_view path) {
-    size_t at = path.find(kPartialFolder);
-    if (at == path.npos || (at != 0 && path[at - 1] != '/')) return false;
-    size_t end = at + kPartialFolder.size();
-    return end == path.size() || path[end] == '/';
 }
 
 Change::Kind change_kind(Item::Kind kind) {
@@ -82,9 +73,7 @@ std::vector<std::string> Mirror::arguments(bool by_content) const {
     if (options_.one_file_system) out.push_back("-x");
     if (by_content || options_.checksum) out.push_back("--checksum");
     out.push_back(fmt::format("--out-format={}", kItemFormat));
-    out.insert(out.end(), {"--delete-after", fmt::format("--exclude=/{}", kRemovedFolder),
-                           fmt::format("--partial-dir={}", kPartialFolder),
-                           fmt::format("--filter=R_{}/", kPartialFolder)});
+    out.insert(out.end(), {"--delete-after", fmt::format("--exclude=/{}", kRemovedFolder)});
     for (const std::string& pattern : options_.exclude) out.push_back("--exclude=" + pattern);
     out.insert(out.end(), connection_.begin(), connection_.end());
     return out;
@@ -123,7 +112,7 @@ Plan Mirror::plan(const OnChange& each, bool by_content) {
         args,
         [&](std::string_view line) {
             auto item = parse_item(line);
-            if (!item || is_partial(item->path)) return;
+            if (!item) return;
             if (item->kind != Item::Kind::remove) {
                 if (!item->folder) ++plan.source_files;
                 if (item->regular) plan.source_bytes += item->bytes;
@@ -153,7 +142,7 @@ Outcome Mirror::apply(const std::string& stamp, uint64_t most_removed, Progress*
         args,
         [&](std::string_view line) {
             auto item = parse_item(line);
-            if (!item || is_partial(item->path)) return;
+            if (!item) return;
             if (item->kind == Item::Kind::remove) {
                 ++outcome.removed;
             } else if (item->kind == Item::Kind::add || item->kind == Item::Kind::change) {
