@@ -15,7 +15,7 @@ test_packages=(
     mariadb-backup mariadb-client mariadb-server      # the databases of the tests
     acl attr openssh-client openssh-server restic     # real peers, and what tests look with
     ceph-mon ceph-osd radosgw                         # a real S3 server
-    git mount procps python3 tzdata util-linux
+    git mount procps python3 rsync tzdata util-linux
 )
 
 as_root() {

@@ -132,9 +132,23 @@ void Catalog::add_run(const RunRecord& run) {
 
 std::optional<RunRecord> Catalog::last_run(const std::string& job, const std::string& source,
                                            const std::string& place) {
+    return newest("", job, source, place);
+}
+
+std::optional<RunRecord> Catalog::last_success(const std::string& job, const std::string& source,
+                                               const std::string& place) {
+    return newest("AND succeeded = 1", job, source, place);
+}
+
+std::optional<RunRecord> Catalog::newest(const char* condition, const std::string& job,
+                                         const std::string& source, const std::string& place) {
     Statement s = impl_->prepare(
-        "SELECT started, ended, succeeded, error, snapshot, files, bytes, bytes_stored, unreadable "
-        "FROM run WHERE job = ? AND source = ? AND place = ? ORDER BY number DESC LIMIT 1");
+        fmt::format(
+            "SELECT started, ended, succeeded, error, snapshot, files, bytes, bytes_stored, "
+            "unreadable FROM run WHERE job = ? AND source = ? AND place = ? {} "
+            "ORDER BY number DESC LIMIT 1",
+            condition)
+            .c_str());
     put(s.get(), 1, job);
     put(s.get(), 2, source);
     put(s.get(), 3, place);

@@ -61,6 +61,9 @@ class Catalog {
     // The newest run of a job for a source at a place.
     std::optional<RunRecord> last_run(const std::string& job, const std::string& source,
                                       const std::string& place);
+    // Likewise, the newest that succeeded.
+    std::optional<RunRecord> last_success(const std::string& job, const std::string& source,
+                                          const std::string& place);
 
     // Durable on return. Those older than 400 days go.
     void add_ping(const PingRecord& ping);
@@ -71,6 +74,8 @@ class Catalog {
     void set_read_back_position(const std::string& place, const ReadBackPosition& position);
 
   private:
+    std::optional<RunRecord> newest(const char* condition, const std::string& job,
+                                    const std::string& source, const std::string& place);
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };

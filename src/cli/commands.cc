@@ -10,6 +10,7 @@ void add_commands(CommandTree& tree) {
     add_snapshots(tree);
     add_restore(tree);
     add_db(tree);
+    add_mirror(tree);
     add_stream(tree);
     add_ping(tree);
     add_serve(tree);

@@ -27,6 +27,7 @@ void add_db_diff(CommandTree& db);
 void add_db_export(CommandTree& db);
 void add_db_prepare(CommandTree& db);
 void add_db_grants(CommandTree& db);
+void add_mirror(CommandTree& tree);
 void add_stream(CommandTree& tree);      // the binlog receiver
 void add_serve(CommandTree& tree);       // a repository server
 void add_completion(CommandTree& tree);  // completion, manpage

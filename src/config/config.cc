@@ -82,6 +82,17 @@ std::vector<SourceConfig> AppConfig::sources(const std::vector<std::string>& nam
     for (const DatabaseConfig& item : databases) out.push_back({.database = &item});
     return out;
 }
+std::vector<const MirrorConfig*> AppConfig::mirrors_named(
+    const std::vector<std::string>& names) const {
+    if (mirrors.empty())
+        throw Error(ErrorKind::usage, "the configuration has no [[mirror]]",
+                    "Add one; `sevenfold config sample` shows how.");
+    std::vector<const MirrorConfig*> out;
+    for (const std::string& name : names) out.push_back(&named(mirrors, name, "mirror"));
+    if (names.empty())
+        for (const MirrorConfig& mirror : mirrors) out.push_back(&mirror);
+    return out;
+}
 const DatabaseConfig& AppConfig::database(std::string_view name) const {
     if (name.empty() && databases.size() == 1) return databases[0];
     if (databases.empty())

@@ -110,6 +110,23 @@ struct DatabaseConfig {
     int line = 0;
 };
 
+// A plain copy of a folder, for failover. One of the two ends may be on a host (sftp:).
+struct MirrorConfig {
+    std::string name;
+    std::string from, to;  // a folder, absolute after loading, or sftp:user@host:/folder
+    std::chrono::nanoseconds every{std::chrono::hours(24)};
+    std::chrono::nanoseconds keep_removed{std::chrono::hours(24 * 30)};
+    int64_t max_change = 20;           // percent of the files at `to`
+    uint64_t allow_changes = 20;       // so many may always change
+    uint64_t min_files = 1;            // of the source
+    std::string marker;                // relative to `from`; empty: none
+    std::vector<std::string> exclude;  // rsync's patterns
+    bool one_file_system = false;
+    bool attributes = true;  // extended attributes and ACLs
+    std::vector<std::string> ssh_options;
+    int line = 0;
+};
+
 struct RecoverySection {
     std::chrono::nanoseconds rto{std::chrono::hours(3)};
     std::chrono::nanoseconds rpo{std::chrono::hours(24)};
@@ -131,6 +148,7 @@ struct AppConfig {
     std::vector<PlaceConfig> places;
     std::vector<FilesConfig> files;
     std::vector<DatabaseConfig> databases;
+    std::vector<MirrorConfig> mirrors;
     RecoverySection recovery;
     DrillSection drill;
 
@@ -142,6 +160,8 @@ struct AppConfig {
     const FilesConfig& source(std::string_view name) const;
     // Those named, of either kind; all when none is named.
     std::vector<SourceConfig> sources(const std::vector<std::string>& names) const;
+    // Those named; all when none is named. An unknown name is Error{usage}.
+    std::vector<const MirrorConfig*> mirrors_named(const std::vector<std::string>& names) const;
     // Empty: the only one there is.
     const DatabaseConfig& database(std::string_view name) const;
 };

@@ -198,9 +198,9 @@ std::string sample_config() {
 
 std::string manual_page() {
     std::string out(kManualHead);
-    for (OptionType type :
-         {OptionType::text, OptionType::text_list, OptionType::boolean, OptionType::count,
-          OptionType::duration, OptionType::span, OptionType::size, OptionType::by_kind})
+    for (OptionType type : {OptionType::text, OptionType::text_list, OptionType::boolean,
+                            OptionType::count, OptionType::duration, OptionType::span,
+                            OptionType::size, OptionType::by_kind, OptionType::percent})
         out += fmt::format("| {} | {} |\n", short_name(type), describe(type));
     out += "| number (in `keep`) | a whole number, 0 or more, or \"all\" |\n";
     for (const Section& section : sections())

@@ -44,6 +44,7 @@ using Files = FilesConfig;
 using Keep = KeepConfig;
 using Database = DatabaseConfig;
 using Account = AccountConfig;
+using Mirror = MirrorConfig;
 
 constexpr Section kSections[] = {
     {"app", false, "", "The application that is protected.", ""},
@@ -57,6 +58,11 @@ constexpr Section kSections[] = {
     {"database", true, "",
      "A database server, or some of its databases. `sevenfold db grants` prints the accounts that "
      "it needs; `sevenfold stream check` the server's settings.",
+     ""},
+    {"mirror", true, "",
+     "A plain copy of a folder that can be used at once when the original is gone, made with "
+     "rsync. "
+     "It follows the original's mistakes, too: it is no backup, and no rule counts it.",
      ""},
     {"recovery", false, "", "What a disaster may cost.", ""},
     {"drill", false, "", "Rehearsals of the recovery.", ""},
@@ -307,6 +313,46 @@ constexpr Option kOptions[] = {
     {"database", "tags", text_list, "[]", "", "", false, "", "[\"database\"]", "Tags for its bases",
      into<&Database::tags>},
 
+    {"mirror", "name", text, "", "", "", true, "", "\"uploads-standby\"",
+     "A short name, used in commands and reports", into<&Mirror::name>},
+    {"mirror", "from", text, "", "", "", true, "", "\"/srv/shop/uploads\"",
+     "What is copied: a folder, or sftp:user@host:/folder. A relative folder starts at the "
+     "configuration's folder",
+     into<&Mirror::from>},
+    {"mirror", "to", text, "", "", "", true, "", "\"sftp:standby@web2.example.net:/srv/uploads\"",
+     "Where the copy lies: a folder, or sftp:user@host:/folder. Not both ends can be on hosts. "
+     "What "
+     "else is in this folder is removed",
+     into<&Mirror::to>},
+    {"mirror", "every", duration, "\"1d\"", "", "", false, "", "\"15m\"",
+     "How often it is to be renewed; `status` calls an older one late", into<&Mirror::every>},
+    {"mirror", "keep_removed", duration, "\"30d\"", "", "", false, "", "\"30d\"",
+     "How long removed and overwritten files stay in .sevenfold-removed at the target",
+     into<&Mirror::keep_removed>},
+    {"mirror", "max_change", percent, "\"20%\"", "", "", false, "", "\"20%\"",
+     "A run that would remove or overwrite more than this part of the target's files stops before "
+     "it touches anything; \"100%\" never stops",
+     into<&Mirror::max_change>},
+    {"mirror", "allow_changes", count, "20", "files", "", false, "", "20",
+     "So many files may be removed or overwritten whatever part they are, for small mirrors",
+     into<&Mirror::allow_changes>},
+    {"mirror", "min_files", count, "1", "files", "", false, "", "100",
+     "A source with fewer files than this is taken for empty or not mounted, and the run stops",
+     into<&Mirror::min_files>},
+    {"mirror", "marker", text, "", "", "", false, "", "\".mounted\"",
+     "A file, relative to from, without which the source is taken for not mounted. Without it, a "
+     "source folder that was replaced by another one stops the run, too",
+     into<&Mirror::marker>},
+    {"mirror", "exclude", text_list, "[]", "", "", false, "", "[\"/cache/\", \"*.tmp\"]",
+     "What is neither copied nor removed, as rsync's --exclude takes it", into<&Mirror::exclude>},
+    {"mirror", "one_file_system", boolean, "false", "", "", false, "", "true",
+     "Does not enter other file systems mounted below the source", into<&Mirror::one_file_system>},
+    {"mirror", "attributes", boolean, "true", "", "", false, "", "false",
+     "Copies extended attributes and ACLs; false where the target's file system has none",
+     into<&Mirror::attributes>},
+    {"mirror", "ssh_options", text_list, "[]", "", "", false, "",
+     "[\"-i\", \"/etc/sevenfold/ssh_key\"]", "More arguments for ssh", into<&Mirror::ssh_options>},
+
     {"recovery", "rto", duration, "\"3h\"", "", "SEVENFOLD_RTO", false, "", "\"3h\"",
      "How long it may take until everything runs again", into<&RecoverySection::rto>},
     {"recovery", "rpo", duration, "\"1d\"", "", "SEVENFOLD_RPO", false, "", "\"1h\"",
@@ -386,6 +432,8 @@ std::string_view describe(OptionType type) {
             return "a calendar word like \"monthly\"";
         case by_kind:
             return "a text in quotes, or a table of data, trees, index, snapshots and keys";
+        case percent:
+            return "a percentage from \"0%\" to \"100%\"";
     }
     return "";
 }
@@ -393,7 +441,7 @@ std::string_view describe(OptionType type) {
 std::string_view short_name(OptionType type) {
     constexpr std::string_view kNames[] = {"text",   "list of texts", "boolean",       "number",
                                            "number", "duration",      "calendar span", "size",
-                                           "text",   "text or table"};
+                                           "text",   "text or table", "percentage"};
     return kNames[static_cast<size_t>(type)];
 }
 
@@ -419,6 +467,7 @@ std::string to_toml(OptionType type, const Value& value) {
         return type == by_kind && s->find('=') != s->npos ? toml_table(*s) : toml_text(*s);
     if (auto* n = std::get_if<int64_t>(&value)) {
         if (type == size) return size_text(*n);
+        if (type == percent) return fmt::format("\"{}%\"", *n);
         if (type == counter && *n == kKeepAll) return "\"all\"";
         return fmt::format("{}", *n);
     }

@@ -22,7 +22,8 @@ enum class OptionType {
     span,
     size,
     schedule,
-    by_kind
+    by_kind,
+    percent
 };
 // "a duration (\"15m\", \"1h\", \"14d\")": what is expected, for messages and the manual.
 std::string_view describe(OptionType type);

@@ -13,6 +13,8 @@
 #define TOML_UNREACHABLE __builtin_unreachable()
 #include <toml++/toml.h>
 
+#include <charconv>
+
 #include "config/internal/parse.h"
 #include "config/suggest.h"
 #include "core/check.h"
@@ -47,6 +49,13 @@ std::optional<Value> convert_text(OptionType type, const std::string& text) {
         case OptionType::counter:
             if (text == "all" || text == "unlimited") return kKeepAll;
             return std::nullopt;
+        case OptionType::percent: {
+            int64_t number = 0;
+            auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+            bool whole = error == std::errc() && text.substr(size_t(end - text.data())) == "%";
+            if (whole && number >= 0 && number <= 100) return number;
+            return std::nullopt;
+        }
         default:
             return std::nullopt;
     }
@@ -145,7 +154,7 @@ void DocumentParser::parse(const toml::table& document) {
             parse_single(*find_section(name), node == nullptr ? nullptr : node->as_table(), target);
     };
     single("app", &config.app);
-    for (const char* name : {"place", "files", "database"})
+    for (const char* name : {"place", "files", "database", "mirror"})
         if (const toml::node* node = document.get(name)) parse_repeated(*find_section(name), *node);
     single("recovery", &config.recovery);
     single("drill", &config.drill);
@@ -217,6 +226,8 @@ void DocumentParser::parse_repeated(const Section& section, const toml::node& no
             read(into_.loaded.config.places);
         } else if (section.name == "database") {
             read(into_.loaded.config.databases);
+        } else if (section.name == "mirror") {
+            read(into_.loaded.config.mirrors);
         } else {
             FilesConfig& files = read(into_.loaded.config.files);
             const toml::node* keep = table.get("keep");

@@ -74,7 +74,10 @@ class Validator {
         for (DatabaseConfig& database : config_.databases) check_database(database);
         duplicate_names(config_.databases, "database");
         same_source_names();
+        for (MirrorConfig& mirror : config_.mirrors) check_mirror(mirror);
+        duplicate_names(config_.mirrors, "mirror");
         overlaps();
+        mirror_overlaps();
         if (inspection_.problems.empty()) {
             two_places();
             readable_secrets();
@@ -94,6 +97,9 @@ class Validator {
     int line(const DatabaseConfig& database, const char* key) const {
         return line_of(inspection_, "database " + database.name, key, database.line);
     }
+    int line(const MirrorConfig& mirror, const char* key) const {
+        return line_of(inspection_, "mirror " + mirror.name, key, mirror.line);
+    }
     std::string absolute(const std::string& path) const;
     // Writes the effective value into the settings, where it differs from what stands in the file.
     void effective(const std::string& section, const char* key, const std::string& value);
@@ -112,6 +118,9 @@ class Validator {
                        AccountConfig& account);
     void check_stream(const DatabaseConfig& database);
     void same_source_names();
+    void check_mirror(MirrorConfig& mirror);
+    void check_mirror_end(MirrorConfig& mirror, const char* key, std::string& end);
+    void mirror_overlaps();
     void check_keep(const FilesConfig& files);
     template <class T>
     void duplicate_names(const std::vector<T>& items, const char* section);
@@ -441,6 +450,80 @@ void Validator::overlaps() {
                 problem(places[i].line,
                         fmt::format("{} lies inside {}", places[i].what, places[j].what),
                         "A repository holds nothing but its own files.");
+}
+
+void Validator::check_mirror(MirrorConfig& mirror) {
+    if (!is_good_name(mirror.name))
+        problem(line(mirror, "name"), fmt::format("'{}' cannot be a mirror's name", mirror.name),
+                "Use letters, digits, dots, dashes and underscores, at most 64.");
+    if (mirror.every.count() <= 0)
+        problem(line(mirror, "every"), "every must be longer than nothing");
+    check_mirror_end(mirror, "from", mirror.from);
+    check_mirror_end(mirror, "to", mirror.to);
+    bool remote_from = !local_path(mirror.from), remote_to = !local_path(mirror.to);
+    if (remote_from && remote_to)
+        problem(line(mirror, "from"), "both ends of the mirror are on hosts",
+                "Run it on one of the two, with a folder at that end.");
+    if (!remote_from && !remote_to && !mirror.ssh_options.empty())
+        problem(line(mirror, "ssh_options"), "ssh_options is for a mirror with an end on a host");
+    if (mirror.marker.starts_with('/') || mirror.marker.ends_with('/'))
+        problem(line(mirror, "marker"), "marker must be a file's name relative to from");
+}
+
+void Validator::check_mirror_end(MirrorConfig& mirror, const char* key, std::string& end) {
+    if (end.find_first_of(std::string_view("\0\n\r", 3)) != end.npos)
+        return problem(line(mirror, key), fmt::format("{} holds a line break", key));
+    if (auto path = local_path(end)) {
+        if (path->empty()) return problem(line(mirror, key), fmt::format("{} is empty", key));
+        end = absolute(*path);
+        return effective("mirror " + mirror.name, key, end);
+    }
+    if (end.starts_with("sftp:")) return;
+    problem(line(mirror, key),
+            end.starts_with("s3:") ? std::string("this version does not mirror buckets yet")
+                                   : fmt::format("{} is neither a folder nor sftp:", key),
+            "Use a folder (/srv/uploads) or sftp:user@host:/folder.");
+}
+
+// What lies below a mirror's target and is not in its source goes away: nothing else may be there.
+void Validator::mirror_overlaps() {
+    struct Folder {
+        std::string what;
+        fs::path real;
+    };
+    std::vector<Folder> all = {{"the state folder", resolved(config_.app.state_dir)},
+                               {"the configuration's file", resolved(inspection_.loaded.path)}};
+    for (const PlaceConfig& place : config_.places)
+        if (auto path = local_path(place.url)) all.push_back({"place " + place.name, *path});
+    for (const FilesConfig& files : config_.files)
+        all.push_back({"source " + files.name, files.path});
+    for (const MirrorConfig& mirror : config_.mirrors) {
+        if (local_path(mirror.from)) all.push_back({"from of mirror " + mirror.name, mirror.from});
+        if (local_path(mirror.to)) all.push_back({"to of mirror " + mirror.name, mirror.to});
+    }
+    for (const MirrorConfig& mirror : config_.mirrors) {
+        const std::string own_target = "to of mirror " + mirror.name;
+        for (const Folder& other : all) {
+            if (other.what == own_target) continue;
+            fs::path real = resolved(other.real), target = resolved(mirror.to);
+            bool chained = real == target && other.what.starts_with("from of ") &&
+                           other.what != "from of mirror " + mirror.name;
+            if (!local_path(mirror.to) || chained) continue;
+            if (is_inside(real, target) || is_inside(target, real))
+                problem(line(mirror, "to"),
+                        fmt::format("{} and {} lie inside each other ({})", own_target, other.what,
+                                    real.string()),
+                        "Give the mirror a folder of its own: what else lies there is removed.");
+        }
+    }
+    for (size_t i = 0; i < config_.mirrors.size(); ++i)
+        for (size_t j = 0; j < i; ++j)
+            if (!local_path(config_.mirrors[i].to) &&
+                config_.mirrors[i].to == config_.mirrors[j].to)
+                problem(line(config_.mirrors[i], "to"),
+                        fmt::format("mirrors {} and {} have the same target",
+                                    config_.mirrors[j].name, config_.mirrors[i].name),
+                        "Give each a folder of its own.");
 }
 
 // Rules 1 and 2. Only a warning: one place is better than none.
