@@ -82,10 +82,11 @@ std::optional<Time> parse_stamp(std::string_view text) {
     std::string full =
         fmt::format("{}:{}:{}", text.substr(0, 13), text.substr(13, 2), text.substr(15));
     try {
-        return parse_rfc3339(full);
-    } catch (const Error&) {  // 30 February
-        return std::nullopt;
+        Time time = parse_rfc3339(full);
+        if (stamp_of(time) == text) return time;
+    } catch (const Error&) {  // month 13
     }
+    return std::nullopt;  // 30 February
 }
 
 }  // namespace sevenfold::mirror
