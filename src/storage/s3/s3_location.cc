@@ -110,8 +110,8 @@ std::string display_s3_location(const Location& location) {
                        location.path.empty() ? "" : "/", location.path);
 }
 
-std::unique_ptr<Backend> open_s3(const Location& location, const BackendOptions& options,
-                                 const Limits& limits) {
+S3ClientOptions s3_client_options(const Location& location, const BackendOptions& options,
+                                  const Limits& limits) {
     if (!only(options.s3.region, "-_."))
         throw Error(ErrorKind::config, "the region is not valid", "It is a word like eu-west-3.");
     S3ClientOptions client{.host = location.host,
@@ -131,7 +131,12 @@ std::unique_ptr<Backend> open_s3(const Location& location, const BackendOptions&
         client.http.pace_upload = [bucket = limits.upload](size_t n) { bucket->take(n); };
     if (limits.download)
         client.http.pace_download = [bucket = limits.download](size_t n) { bucket->take(n); };
-    return std::make_unique<S3Backend>(std::move(client),
+    return client;
+}
+
+std::unique_ptr<Backend> open_s3(const Location& location, const BackendOptions& options,
+                                 const Limits& limits) {
+    return std::make_unique<S3Backend>(s3_client_options(location, options, limits),
                                        S3BackendOptions{.location = location.display(),
                                                         .prefix = location.path,
                                                         .storage_class = options.s3.storage_class});

@@ -8,6 +8,7 @@
 
 #include "storage/limit_backend.h"
 #include "storage/open.h"
+#include "storage/s3/s3_client.h"
 
 namespace sevenfold::storage {
 
@@ -19,5 +20,9 @@ std::string display_s3_location(const Location& location);
 // Throws Error{config} for options that cannot be. `limits` shape its traffic.
 std::unique_ptr<Backend> open_s3(const Location& location, const BackendOptions& options,
                                  const Limits& limits);
+
+// A client of the location's bucket. Throws Error{config} for options that cannot be.
+S3ClientOptions s3_client_options(const Location& location, const BackendOptions& options,
+                                  const Limits& limits);
 
 }  // namespace sevenfold::storage
