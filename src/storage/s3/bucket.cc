@@ -54,7 +54,7 @@ std::string Bucket::display(std::string_view key) const {
 
 std::chrono::nanoseconds Bucket::pause(unsigned failures) {
     auto longest = std::chrono::duration_cast<std::chrono::nanoseconds>(kLongestPause);
-    auto wait = std::chrono::nanoseconds(kFirstPause) * (1LL << std::min(failures - 1, 10U));
+    std::chrono::nanoseconds wait = kFirstPause * (1L << std::min(failures - 1, 10U));
     std::lock_guard lock(mutex_);
     return std::chrono::nanoseconds(static_cast<int64_t>(
         static_cast<double>(std::min(wait, longest).count()) * (0.5 + random_.unit())));
@@ -288,9 +288,12 @@ Bytes Bucket::get_range(const std::string& key, uint64_t offset, size_t length,
         if (response.status == 200)
             throw Error(ErrorKind::unsupported, fmt::format("{}: the server ignores ranges", what));
         if (response.status != 206) throw client_.refusal(response, what);
+        std::string_view range = response.header("content-range");
+        auto total = to_number(range.substr(std::min(range.size(), range.rfind('/') + 1)));
+        if (total && (*total < length || offset > *total - length))
+            throw Error(ErrorKind::exists, fmt::format("{}: it is shorter now", what));
         std::string wanted = fmt::format("bytes {}-{}/", offset, offset + length - 1);
-        if (!response.header("content-range").starts_with(wanted) || response.cut ||
-            response.body.size() != length)
+        if (!range.starts_with(wanted) || response.cut || response.body.size() != length)
             throw contradiction(what, "other bytes than were asked for");
         return std::move(response.body);
     });

@@ -163,7 +163,8 @@ class Bucket {
     S3Client client_;
     std::atomic<uint64_t> requests_{0};
     std::atomic<bool> reached_{false};
-    std::atomic<bool> conditions_refused_{false};  // the server does not know them
+    std::atomic<bool> conditions_refused_{false};  // the server does not know them,
+    std::atomic<bool> match_refused_{false};       // or only If-Match not
     std::mutex mutex_;                             // guards random_
     SplitMix64 random_;
 };

@@ -104,7 +104,8 @@ Stored Bucket::put(const std::string& key, ByteView body, const PutOptions& opti
             .method = "PUT", .key = key, .headers = headers, .body = body, .what = what};
         add_md5(call);
         std::vector<net::HttpHeader> condition = condition_of(options);
-        if (!condition.empty() && conditions_refused_) {
+        if (!condition.empty() &&
+            (conditions_refused_ || (!options.create_only && match_refused_))) {
             check_condition(key, options);
             condition.clear();
         }
@@ -122,7 +123,13 @@ Stored Bucket::put(const std::string& key, ByteView body, const PutOptions& opti
                 ObjectInfo there = head(key);
                 if (there.etag == md5) return Stored{there.etag, there.version};
             }
-            if (!options.create_only) throw changed(what);
+            if (!options.create_only) {
+                // Ceph's gateway finds that no ETag matches.
+                if (head(key).etag != options.if_match) throw changed(what);
+                match_refused_ = true;
+                throw Error(ErrorKind::network,
+                            fmt::format("{}: sent again without a condition", what));
+            }
             throw Error(ErrorKind::exists, fmt::format("{}: there is one already", what));
         }
         require(response, what);
@@ -311,13 +318,13 @@ Stored MultipartUpload::finish() {
         S3Client::Call call{.method = "POST",
                             .key = key_,
                             .query = {{"uploadId", id_}},
-                            .headers = {{"content-type", "application/xml"}},
                             .body = as_bytes(xml),
                             .what = what_};
-        for (net::HttpHeader& header : bucket_.condition_of(options_))
-            if (!bucket_.conditions_refused_) call.headers.push_back(std::move(header));
+        if (options_.create_only && !bucket_.conditions_refused_)
+            call.headers = bucket_.condition_of(options_);
+        call.headers.push_back({"content-type", "application/xml"});
         net::HttpResponse response = bucket_.ask(call);
-        if (response.status == 404 && failures > 0) {  // an earlier try has finished it?
+        if (response.status / 100 == 4 && failures > 0) {  // an earlier try has finished it?
             ObjectInfo there = bucket_.head(key_);
             if (!expected.empty() && there.etag == expected)
                 return Stored{there.etag, there.version};
@@ -327,6 +334,7 @@ Stored MultipartUpload::finish() {
                       std::string(response.header("x-amz-version-id"))};
     });
     id_.clear();
+    if (stored.etag.empty()) stored.etag = bucket_.head(key_).etag;
     bool comparable = !expected.empty() && stored.etag.find('-') == 32;
     if (comparable && stored.etag != expected)
         throw Error(ErrorKind::io,
