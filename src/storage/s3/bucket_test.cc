@@ -122,7 +122,8 @@ TEST_F(BucketTest, LargeObjectsInParts) {
     };
     PutOptions options{.headers = {.content_type = "image/png", .metadata = {{"a", "b"}}},
                        .tags = {{"t", "v"}},
-                       .grants = {{{Grantee::Kind::user, "other"}, AclRight::read}}};
+                       .grants = {{{Grantee::Kind::user, "other"}, AclRight::read},
+                                  {{Grantee::Kind::user, "owner"}, AclRight::full}}};
     Stored stored = bucket_.put_from("large", size, read, options);
     EXPECT_TRUE(stored.etag.ends_with("-3"));
     ObjectInfo info = bucket_.head("large");
