@@ -50,8 +50,8 @@ struct ObjectInfo {
 struct PutOptions {
     ObjectHeaders headers;
     Tags tags;
-    // "private", "public-read", …; or explicit grants: all of them, the owner's too, who may else not
-    // read it. Neither: the server's default, private.
+    // "private", "public-read", …; or explicit grants: all of them, the owner's too, who may else
+    // not read it. Neither: the server's default, private.
     std::string canned_acl;
     std::vector<Grant> grants;
     // Only when there is no object of that name, or only while it has this ETag: Error{exists}

@@ -335,6 +335,9 @@ Stored MultipartUpload::finish() {
     });
     id_.clear();
     if (stored.etag.empty()) stored.etag = bucket_.head(key_).etag;
+    // Ceph's gateway forgets the tags that were given at the beginning.
+    if (!options_.tags.empty() && bucket_.tags(key_) != options_.tags)
+        bucket_.put_tags(key_, options_.tags);
     bool comparable = !expected.empty() && stored.etag.find('-') == 32;
     if (comparable && stored.etag != expected)
         throw Error(ErrorKind::io,
