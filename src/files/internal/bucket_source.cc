@@ -245,9 +245,11 @@ void BucketFolder::attributes(Run& run, const ListedObject& object, const Object
         }
     };
     if (contents_.options().acl)
-        ask("grants", [&] { set(node, "acl", to_text(bucket.acl(object.key, object.version))); });
+        ask("grants",
+            [&] { set(node, "acl", storage::to_text(bucket.acl(object.key, object.version))); });
     if (contents_.options().tags)
-        ask("tags", [&] { set(node, "tags", to_text(bucket.tags(object.key, object.version))); });
+        ask("tags",
+            [&] { set(node, "tags", storage::to_text(bucket.tags(object.key, object.version))); });
     sort_attributes(node);
 }
 

@@ -114,7 +114,9 @@ struct ReadFiles : TaskPool::Task {
                                   finish_entry(r, finisher, d);
                               });
         } catch (const Error& error) {
-            if (error.kind() == ErrorKind::interrupted || error.kind() == ErrorKind::internal)
+            // A source that went away as a whole must not look like one without these files.
+            if (error.kind() == ErrorKind::interrupted || error.kind() == ErrorKind::internal ||
+                error.kind() == ErrorKind::network || error.kind() == ErrorKind::timeout)
                 throw;
             drop_entry(run_state, dir, i, error);
             finish_entry(run_state, worker, dir);
