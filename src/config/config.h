@@ -62,7 +62,11 @@ struct KeepConfig {
 // A source: a folder of files.
 struct FilesConfig {
     std::string name;
-    std::string path;  // absolute after loading
+    std::string path;  // absolute after loading; of a bucket, what it is called in snapshots
+    std::string url;   // of a bucket instead of a folder; empty: none
+    std::string region, credentials, bucket_lookup = "auto", ca_file;  // as a place's
+    uint64_t connections = 0;                                          // 0: 16
+    bool acl = true, object_tags = true;  // of objects: ask for grants and tags
     std::chrono::nanoseconds every{std::chrono::hours(24)};
     std::vector<std::string> exclude, exclude_file, exclude_if_present;
     bool exclude_caches = false, one_file_system = false;
@@ -216,6 +220,9 @@ std::string password_variable(std::string_view place_name);
 
 // A URL with its password replaced by ***.
 std::string redacted(std::string_view url);
+// What a bucket is called in snapshots: "/s3:host:port/bucket/prefix"; nothing when the URL is not
+// a bucket's.
+std::optional<std::string> bucket_path(std::string_view url);
 // The path of a place in a folder of this machine; nothing for other URLs.
 std::optional<std::string> local_path(std::string_view url);
 

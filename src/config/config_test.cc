@@ -227,8 +227,8 @@ INSTANTIATE_TEST_SUITE_P(
             "driver in [[database]] cannot be", "mariadb"},
         Bad{"Volume", with("[[volume]]\nname = \"root\"\n"), 16, "does not protect volumes yet",
             ""},
-        Bad{"Bucket", replaced("path = \"/nowhere/uploads\"", "url = \"s3:x\""), 13, "has no path",
-            ""},
+        Bad{"Bucket", replaced("path = \"/nowhere/uploads\"", "url = \"s3:x\""), 15,
+            "url is not a bucket's", "s3:https://host/bucket/prefix"},
         Bad{"TextForNumber", replaced("domain = \"hetzner\"", "connections = \"many\""), 11,
             "connections in [[place]] must be a whole number", "For example: connections = 4"},
         Bad{"NumberForText", replaced("name = \"shop\"", "name = 7"), 2,
@@ -428,7 +428,16 @@ TEST(Document, ExamplesAndDefaultsHaveTheRightType) {
         std::string line = fmt::format("{}{} = {}\n", prefix, option.key, option.example);
         if (option.section != "files" && option.section != "keep") continue;
         if (option.required || option.key == "exclude_file") continue;
-        Inspection found = inspect_this(with(line));
+        // What is for buckets only, and what is for folders only.
+        constexpr std::string_view kOfBuckets[] = {"url",           "region",  "credentials",
+                                                   "bucket_lookup", "ca_file", "connections"};
+        if (option.key == "path") continue;
+        std::string text = with(line);
+        if (std::ranges::find(kOfBuckets, option.key) != std::end(kOfBuckets)) {
+            text = replaced("path = \"/nowhere/uploads\"",
+                            option.key == "url" ? line : "url = \"s3:https://h/b\"\n" + line);
+        }
+        Inspection found = inspect_this(text);
         EXPECT_THAT(found.problems, IsEmpty()) << line << found.problems[0].text;
     }
 }

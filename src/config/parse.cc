@@ -317,9 +317,6 @@ void DocumentParser::unknown_key(const Section& section, const std::string& key,
     if (key == "password")
         return add_problem(into_, line, text,
                            "Passwords do not belong here; use password_file or password_command.");
-    if (section.name == "files" && key == "url")
-        return add_problem(into_, line, "this version does not protect buckets yet (url)",
-                           "Give a folder with path.");
     if (section.name == "database" && key == "replica")
         return add_problem(into_, line, "this version does not look after replicas yet (replica)",
                            "Remove the line, or put # before it.");

@@ -1,4 +1,6 @@
 // The little of URLs that the configuration must know; storage/open.h understands the rest.
+#include <algorithm>
+
 #include "config/config.h"
 
 namespace sevenfold::config {
@@ -8,6 +10,27 @@ std::optional<std::string> local_path(std::string_view url) {
     size_t end = url.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789");
     bool scheme = end != url.npos && end >= 2 && url[end] == ':';
     return scheme ? std::nullopt : std::optional(std::string(url));
+}
+
+std::optional<std::string> bucket_path(std::string_view url) {
+    if (!url.starts_with("s3:")) return std::nullopt;
+    url.remove_prefix(3);
+    for (std::string_view scheme : {"https://", "http://", "//"})
+        if (url.starts_with(scheme)) {
+            url.remove_prefix(scheme.size());
+            break;
+        }
+    std::string out = "/s3:";
+    for (bool first = true; !url.empty(); first = false) {
+        std::string_view part = url.substr(0, url.find('/'));
+        url.remove_prefix(std::min(url.size(), part.size() + 1));
+        if (part.empty() || part == ".") continue;
+        if (part == "..") return std::nullopt;
+        if (!first) out += '/';
+        out += part;
+    }
+    if (out.find('/', 1) == out.npos) return std::nullopt;
+    return out;
 }
 
 std::string redacted(std::string_view url) {

@@ -110,6 +110,7 @@ class Validator {
     void check_s3(PlaceConfig& place, std::string_view scheme);
     void check_password(PlaceConfig& place);
     void check_files(FilesConfig& files);
+    void check_bucket(FilesConfig& files);
     // What sources of all kinds have: name, schedule, places, tags.
     template <class Source>
     void check_source(Source& source, const char* kind);
@@ -291,15 +292,60 @@ void Validator::check_source(Source& source, const char* kind) {
 
 void Validator::check_files(FilesConfig& files) {
     check_source(files, "files");
-    if (files.path.empty()) problem(line(files, "path"), "path is empty");
-    files.path = absolute(files.path);
-    effective("files " + files.name, "path", files.path);
+    if (!files.url.empty()) {
+        check_bucket(files);
+    } else {
+        const int path_line = line(files, "path");
+        if (files.path.empty())
+            problem(path_line, path_line == files.line ? "[[files]] has no path" : "path is empty",
+                    "Add path = \"/srv/shop/uploads\", or the url of a bucket.");
+        files.path = absolute(files.path);
+        effective("files " + files.name, "path", files.path);
+        for (auto [key, value] : {std::pair{"region", &files.region},
+                                  {"credentials", &files.credentials},
+                                  {"ca_file", &files.ca_file}})
+            if (!value->empty())
+                problem(line(files, key), fmt::format("{} is for buckets only (url)", key));
+    }
     for (std::string& file : files.exclude_file) {
         file = absolute(file);
         if (!fs::exists(fs::status(file)))
             problem(line(files, "exclude_file"), fmt::format("{} does not exist", file));
     }
     check_keep(files);
+}
+
+void Validator::check_bucket(FilesConfig& files) {
+    const std::string section = "files " + files.name;
+    if (!files.path.empty())
+        return problem(line(files, "url"), "a source has a path or a url, not both");
+    auto path = bucket_path(files.url);
+    if (!path)
+        return problem(line(files, "url"), "url is not a bucket's",
+                       "Write s3:https://host/bucket/prefix; of others give a folder with path.");
+    files.path = *path;
+    effective(section, "path", files.path);
+    if (files.credentials.starts_with("file:")) {
+        files.credentials = "file:" + absolute(files.credentials.substr(5));
+        effective(section, "credentials", files.credentials);
+    }
+    if (!files.ca_file.empty()) {
+        files.ca_file = absolute(files.ca_file);
+        effective(section, "ca_file", files.ca_file);
+    }
+    if (files.connections > 256) problem(line(files, "connections"), "connections is at most 256");
+    for (auto [key, given] : {std::pair{"one_file_system", files.one_file_system},
+                              {"exclude_caches", files.exclude_caches},
+                              {"exclude_if_present", !files.exclude_if_present.empty()}})
+        if (given) problem(line(files, key), fmt::format("{} is for folders only", key));
+    for (const PlaceConfig& place : config_.places) {
+        auto other = bucket_path(place.url);
+        if (other && (is_inside(*other, *path) || is_inside(*path, *other)))
+            problem(line(files, "url"),
+                    fmt::format("source {} and place {} lie in the same part of a bucket",
+                                files.name, place.name),
+                    "Use different buckets.");
+    }
 }
 
 void Validator::check_database(DatabaseConfig& database) {
@@ -428,7 +474,8 @@ void Validator::overlaps() {
         if (auto path = local_path(place.url))
             places.push_back({"place " + place.name, resolved(*path), line(place, "url")});
     for (const FilesConfig& files : config_.files)
-        sources.push_back({"source " + files.name, resolved(files.path), line(files, "path")});
+        if (files.url.empty())
+            sources.push_back({"source " + files.name, resolved(files.path), line(files, "path")});
     for (const Folder& source : sources)
         for (const Folder& place : places) {
             const char* hint = "Put them in folders that do not contain each other.";

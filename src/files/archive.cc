@@ -6,6 +6,8 @@
 
 #include "core/check.h"
 #include "core/parallel.h"
+#include "files/bucket_contents.h"
+#include "files/internal/bucket_source.h"
 #include "files/internal/walker.h"
 #include "os/identity.h"
 
@@ -18,11 +20,12 @@ using repository::Snapshot;
 constexpr unsigned kMaxWorkers = 8;
 
 // Runs the walk on all workers; returns the exception that ended it, if any.
-std::exception_ptr walk(internal::Run& run, const internal::TargetNode& targets, unsigned workers) {
+std::exception_ptr walk(internal::Run& run, std::unique_ptr<internal::SourceFolder> root,
+                        unsigned workers) {
     for (unsigned i = 0; i < workers; ++i)
         run.workers.push_back(std::make_unique<internal::WorkerState>(run.writer));
     std::vector<std::unique_ptr<internal::TaskPool::Task>> first;
-    first.push_back(internal::walk_task(run, targets));
+    first.push_back(internal::walk_task(run, std::move(root)));
     run.pool.push(std::move(first));
     std::exception_ptr failure;
     try {
@@ -104,8 +107,11 @@ ArchiveResult archive(const std::vector<ArchivePlace>& places, const ArchiveOpti
                 fmt::format("places {} and {} cut files differently", places[0].name, place.name),
                 "One read can only feed places with the same chunker polynomial.");
     Time start = Clock::system().now();
-    check_targets(options.targets, options.follow_targets);
-    internal::TargetNode targets = internal::resolve_targets(options.targets);
+    internal::TargetNode targets;
+    if (!options.bucket) {
+        check_targets(options.targets, options.follow_targets);
+        targets = internal::resolve_targets(options.targets);
+    }
     std::vector<repository::WriterPlace> writer_places;
     for (const ArchivePlace& place : places)
         writer_places.push_back({place.name, place.repository, place.lock, place.pack_target});
@@ -114,10 +120,15 @@ ArchiveResult archive(const std::vector<ArchivePlace>& places, const ArchiveOpti
     writer_options.discard = options.dry_run;
     BlobWriter writer(std::move(writer_places), writer_options);
     internal::Run run(options, writer, places[0].repository->chunker());
-    unsigned workers =
-        options.workers != 0 ? options.workers : std::clamp(cpu_count(), 2U, kMaxWorkers);
+    unsigned workers = options.workers != 0 ? options.workers
+                       : options.bucket     ? options.bucket->workers  // they wait for the network
+                                            : std::clamp(cpu_count(), 2U, kMaxWorkers);
 
-    std::exception_ptr failure = walk(run, targets, workers);
+    std::exception_ptr failure =
+        walk(run,
+             options.bucket ? internal::bucket_source(*options.bucket, options.targets.at(0))
+                            : internal::directory_source(targets),
+             workers);
     bool stopped = failure && !ended_for_lack_of_places(run, failure);
     ArchiveResult result;
     result.tree = run.root_tree;

@@ -37,8 +37,12 @@ struct ItemIssue {
     bool saved = false;  // the item is in the snapshot all the same (it changed while it was read)
 };
 
+class BucketContents;  // files/bucket_contents.h
+
 struct ArchiveOptions {
     std::vector<std::string> targets;  // absolute or relative to the working directory
+    // Instead of the file system: this bucket, whose objects stand below the only target.
+    const BucketContents* bucket = nullptr;
     const Exclude* exclude = nullptr;
     bool one_file_system = false;
     bool follow_targets = false;  // a target that is a symbolic link means what it leads to

@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "files/bucket_contents.h"
 #include "files/internal/targets.h"
 #include "os/file.h"
 
@@ -55,6 +56,12 @@ class Estimate {
 }  // namespace
 
 void estimate(const ArchiveOptions& options, Progress& progress, std::stop_token stop) {
+    if (options.bucket) {
+        progress.items_total += options.bucket->objects().size();
+        progress.bytes_total += options.bucket->bytes();
+        progress.totals_known = true;
+        return;
+    }
     Estimate walk(options, progress, stop);
     for (const std::string& target : options.targets)
         walk.entry(AT_FDCWD, target.c_str(), internal::absolute_path(target), 0);

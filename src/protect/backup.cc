@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/parallel.h"
 #include "crypto/sha256.h"
+#include "files/bucket_contents.h"
 #include "os/identity.h"
 #include "protect/status.h"
 #include "repository/repository.h"
@@ -128,12 +129,16 @@ void guard(const std::vector<Ready>& ready, const std::vector<JobPlace>& places,
     const std::vector<std::string>& targets = options.archive.targets;
     uint64_t enough = std::max<uint64_t>(1, options.min_files), files = 0;
     bool any_exists = false;
-    for (const std::string& target : targets) {
-        struct stat st {};
-        auto look = options.archive.follow_targets ? stat : lstat;
-        any_exists |= look(target.c_str(), &st) == 0;
-        if (files < enough) files += count_files(target, enough);
-    }
+    if (const files::BucketContents* bucket = options.archive.bucket) {
+        any_exists = true;
+        files = bucket->objects().size();
+    } else
+        for (const std::string& target : targets) {
+            struct stat st {};
+            auto look = options.archive.follow_targets ? stat : lstat;
+            any_exists |= look(target.c_str(), &st) == 0;
+            if (files < enough) files += count_files(target, enough);
+        }
     bool too_few = options.guard_against_empty && files < enough;
     if (too_few && std::ranges::any_of(ready, [&](const Ready& r) {
             return r.newest && had_files(*places[r.number].repository, *r.newest);

@@ -82,4 +82,16 @@ std::vector<JobPlace> open_places(const std::vector<const config::PlaceConfig*>&
     return out;
 }
 
+std::unique_ptr<storage::Bucket> open_source_bucket(const config::FilesConfig& source,
+                                                    std::stop_token stop) {
+    storage::BackendOptions options;
+    options.ca_file = source.ca_file;
+    options.s3 = {.region = source.region,
+                  .credentials = source.credentials,
+                  .storage_class = "",
+                  .bucket_lookup = source.bucket_lookup};
+    options.stop = std::move(stop);
+    return storage::open_bucket(storage::parse_location(source.url), options);
+}
+
 }  // namespace sevenfold::protect

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "protect/backup.h"
 #include "storage/open.h"
+#include "storage/s3/bucket.h"
 
 namespace sevenfold::protect {
 
@@ -43,5 +44,9 @@ std::vector<const config::PlaceConfig*> places_of(const config::AppConfig& confi
     for (const std::string& name : source.places) out.push_back(&config.place(name));
     return out;
 }
+
+// The bucket of a source that has a url. Throws Error{config} for what cannot be.
+std::unique_ptr<storage::Bucket> open_source_bucket(const config::FilesConfig& source,
+                                                    std::stop_token stop);
 
 }  // namespace sevenfold::protect

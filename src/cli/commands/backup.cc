@@ -5,8 +5,10 @@
 #include "cli/commands.h"
 #include "cli/database_output.h"
 #include "cli/renew.h"
+#include "cli/times.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "files/bucket_contents.h"
 #include "protect/places.h"
 
 namespace sevenfold::cli {
@@ -15,8 +17,18 @@ namespace {
 struct Options {
     std::vector<std::string> sources;
     bool force = false, dry_run = false, allow_empty = false, base = false, privileged = false;
-    std::string retry_lock = "1m", method;
+    std::string retry_lock = "1m", method, at;
 };
+
+// The time of --at, which must be over.
+std::optional<Time> bucket_time(const Options& options, const Time& now) {
+    if (options.at.empty()) return std::nullopt;
+    auto time = parse_time(options.at);
+    if (!time || *time > now)
+        throw Error(ErrorKind::usage, "--at: not a time in the past",
+                    "Write it like '2026-11-20 12:00'.");
+    return time;
+}
 
 std::chrono::milliseconds lock_patience(const Options& options) {
     if (auto wait = parse_duration(options.retry_lock))
@@ -70,6 +82,23 @@ int back_up_source(Context& context, const config::FilesConfig& source, const Op
     job.min_files = source.min_files;
     job.state_dir = config.app.state_dir;
     job.retry_lock = lock_patience(options);
+    std::unique_ptr<storage::Bucket> bucket;
+    std::optional<files::BucketContents> contents;
+    if (!source.url.empty()) {
+        bucket = protect::open_source_bucket(source, context.stop());
+        job.archive.time = bucket_time(options, context.clock().now());
+        contents.emplace(*bucket, files::BucketContents::Options{
+                                      .at = job.archive.time,
+                                      .acl = source.acl,
+                                      .tags = source.object_tags,
+                                      .refresh = options.force,
+                                      .workers = source.connections == 0
+                                                     ? 16U
+                                                     : static_cast<unsigned>(source.connections)});
+        job.archive.bucket = &*contents;
+    } else if (!options.at.empty()) {
+        throw Error(ErrorKind::usage, "--at: only a bucket knows what it held earlier");
+    }
     auto place_configs = protect::places_of(config, source);
     auto places =
         protect::open_places(place_configs, {config.app.state_dir + "/cache", context.stop()});
@@ -80,6 +109,7 @@ int back_up_source(Context& context, const config::FilesConfig& source, const Op
         protect::BackupResult result = protect::back_up(places, job);
         for (const files::PlaceResult& place : result.places)
             if (!options.dry_run) record(catalog, source, started, place, result.archive);
+        if (bucket) log_info("source {}: {} requests", source.name, bucket->requests());
         return output.finish(result, options.dry_run);
     } catch (const Error& error) {
         for (const config::PlaceConfig* place : place_configs) {
@@ -156,6 +186,7 @@ void add_backup(CommandTree& tree) {
                 "databases: logical or physical, instead of the configuration's")
         .flag("--allow-privileged", options->privileged,
               "databases: use an account that may change data or grant rights")
+        .option("--at", options->at, "TIME", "buckets with versions: as it was then")
         .option("--retry-lock", options->retry_lock, "DURATION",
                 "wait this long for a place that others have locked (default: 1m)")
         .run([options](Context& context) { return backup(context, *options); });

@@ -53,12 +53,12 @@ struct ChunkTask : TaskPool::Task {
 
 class Reader {
   public:
-    Reader(Run& run, unsigned worker, int fd, const std::string& path,
-           std::shared_ptr<Content> content)
+    // Without a descriptor (-1) there are no holes to look for.
+    Reader(Run& run, unsigned worker, int fd, ReadContent read, std::shared_ptr<Content> content)
         : run_(run),
           state_(*run.workers[worker]),
           fd_(fd),
-          path_(path),
+          read_(std::move(read)),
           content_(std::move(content)),
           chunker_(std::in_place, run.chunker) {}
 
@@ -89,7 +89,7 @@ class Reader {
         size_t old = buffer.size();
         buffer.reserve(kChunkMax + kStep);  // address space only: pages cost when touched
         buffer.resize(old + want);
-        size_t got = os::pread_all(fd_, {buffer.data() + old, want}, offset, path_);
+        size_t got = read_({buffer.data() + old, want}, offset);
         buffer.resize(old + got);
         return got;
     }
@@ -172,7 +172,7 @@ class Reader {
     Run& run_;
     WorkerState& state_;
     int fd_;
-    const std::string& path_;
+    const ReadContent read_;
     std::shared_ptr<Content> content_;
     std::optional<repository::Chunker> chunker_;
     std::optional<Id> zero_chunk_;
@@ -212,7 +212,12 @@ void read_file_content(Run& run, unsigned worker, const SourceFile& source, Node
     for (int attempt = 0;; ++attempt) {
         fill_from_stat(node, before, run.options.with_atime);
         bool sparse = before.st_blocks * 512 < before.st_size;
-        Reader reader(run, worker, fd.get(), source.path, content);
+        Reader reader(
+            run, worker, fd.get(),
+            [&](MutableByteView to, uint64_t offset) {
+                return os::pread_all(fd.get(), to, offset, source.path);
+            },
+            content);
         node.size = reader.read(sparse);
         struct stat after = stat_of(fd.get());
         if (same_version(before, after) && node.size == static_cast<uint64_t>(after.st_size)) break;
@@ -228,6 +233,14 @@ void read_file_content(Run& run, unsigned worker, const SourceFile& source, Node
         content = std::make_shared<Content>(node, content->done);
         before = after;
     }
+    ++run.counters.files_read;
+    content->finish_one(worker);
+}
+
+void store_content(Run& run, unsigned worker, const ReadContent& read, Node& node,
+                   ContentDone done) {
+    auto content = std::make_shared<Content>(node, std::move(done));
+    node.size = Reader(run, worker, -1, read, content).read(false);
     ++run.counters.files_read;
     content->finish_one(worker);
 }

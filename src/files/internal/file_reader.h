@@ -28,4 +28,10 @@ using ContentDone = std::function<void(unsigned worker)>;
 void read_file_content(Run& run, unsigned worker, const SourceFile& source, repository::Node& node,
                        ContentDone done);
 
+// The same for content that comes from elsewhere: read() gives the bytes from an offset, fewer than
+// asked for only at the end.
+using ReadContent = std::function<size_t(MutableByteView to, uint64_t offset)>;
+void store_content(Run& run, unsigned worker, const ReadContent& read, repository::Node& node,
+                   ContentDone done);
+
 }  // namespace sevenfold::files::internal

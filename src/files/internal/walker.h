@@ -4,12 +4,12 @@
 #include <memory>
 
 #include "files/internal/run.h"
-#include "files/internal/targets.h"
+#include "files/internal/source_folder.h"
 
 namespace sevenfold::files::internal {
 
 // The task that starts the walk at the snapshot's root. When all tasks are done, run.root_tree is
 // the root's id.
-std::unique_ptr<TaskPool::Task> walk_task(Run& run, const TargetNode& root);
+std::unique_ptr<TaskPool::Task> walk_task(Run& run, std::unique_ptr<SourceFolder> root);
 
 }  // namespace sevenfold::files::internal

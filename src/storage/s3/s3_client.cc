@@ -214,6 +214,10 @@ net::HttpResponse S3Client::send(const Call& call) {
     }
 }
 
+Error S3Client::refusal(const net::HttpResponse& response, const std::string& what) const {
+    return s3_error(response, error_body(response), what, options_.bucket, options_.clock->now());
+}
+
 S3Client::Attributes S3Client::head(const std::string& key, const std::string& what,
                                     const std::string& version) {
     const auto query = version_query(version);

@@ -116,7 +116,8 @@ class S3Client {
     // A URL by which anybody can read the object for so many seconds: a secret.
     std::string presigned_get(const std::string& key, uint64_t valid_seconds);
 
-  private:
+    // One request that this class has no call for, signed; the answer whatever its status, once
+    // regions and expired credentials are settled. `limit` is of the answer's body.
     struct Call {
         std::string method;
         std::string key;  // empty: the bucket itself
@@ -125,8 +126,13 @@ class S3Client {
         ByteView body = {};
         std::string sha256_hex = {};  // empty: of no body
         uint64_t limit = 0;
-        const std::string& what;
+        const std::string& what;  // names the object in errors
     };
+    net::HttpResponse send(const Call& call);
+    // What such an answer means, when it is not the one hoped for.
+    Error refusal(const net::HttpResponse& response, const std::string& what) const;
+
+  private:
     struct Endpoint {
         std::string url, host, path;
     };
@@ -135,7 +141,6 @@ class S3Client {
     std::string region();
     bool learn_region(const net::HttpResponse& response, const std::optional<S3ErrorBody>& body,
                       const std::string& used, const std::string& what);
-    net::HttpResponse send(const Call& call);
     net::HttpResponse send_once(const Call& call, const std::string& region,
                                 const S3Credentials* credentials);
     [[noreturn]] void fail(const net::HttpResponse& response, const std::string& what);

@@ -118,7 +118,8 @@ std::string display_s3_location(const Location& location) {
                        location.path.empty() ? "" : "/", location.path);
 }
 
-S3ClientOptions s3_client_options(const Location& location, const BackendOptions& options) {
+S3ClientOptions s3_client_options(const Location& location, const BackendOptions& options,
+                                  const Limits& limits) {
     if (!only(options.s3.region, "-_."))
         throw Error(ErrorKind::config, "the region is not valid", "It is a word like eu-west-3.");
     S3ClientOptions client{.host = location.host,
@@ -135,20 +136,19 @@ S3ClientOptions s3_client_options(const Location& location, const BackendOptions
     client.http.stall_timeout = options.stall_timeout;
     client.http.stop = options.stop;
     client.http.on_answer = time_teller(options);
+    if (limits.upload)
+        client.http.pace_upload = [bucket = limits.upload](size_t n) { bucket->take(n); };
+    if (limits.download)
+        client.http.pace_download = [bucket = limits.download](size_t n) { bucket->take(n); };
     return client;
 }
 
 std::unique_ptr<Backend> open_s3(const Location& location, const BackendOptions& options,
                                  const Limits& limits) {
-    S3ClientOptions client = s3_client_options(location, options);
-    if (limits.upload)
-        client.http.pace_upload = [bucket = limits.upload](size_t n) { bucket->take(n); };
-    if (limits.download)
-        client.http.pace_download = [bucket = limits.download](size_t n) { bucket->take(n); };
     std::optional<RetentionRule> lock;
     if (!options.s3.lock.empty()) lock = parse_retention_rule(options.s3.lock);
     return std::make_unique<S3Backend>(
-        std::move(client),
+        s3_client_options(location, options, limits),
         S3BackendOptions{.location = location.display(),
                          .prefix = location.path,
                          .classes = parse_storage_classes(options.s3.storage_class),

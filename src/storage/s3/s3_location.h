@@ -20,12 +20,12 @@ std::string display_s3_location(const Location& location);
 // What calls on_server_time of the options with each answer's Date; nothing when that is not set.
 std::function<void(const net::HttpResponse&)> time_teller(const BackendOptions& options);
 
-// The client of a location's bucket, without limits. Throws Error{config} for options that cannot
-// be.
-S3ClientOptions s3_client_options(const Location& location, const BackendOptions& options);
-
 // Throws Error{config} for options that cannot be. `limits` shape its traffic.
 std::unique_ptr<Backend> open_s3(const Location& location, const BackendOptions& options,
                                  const Limits& limits);
+
+// A client of the location's bucket. Throws Error{config} for options that cannot be.
+S3ClientOptions s3_client_options(const Location& location, const BackendOptions& options,
+                                  const Limits& limits = {});
 
 }  // namespace sevenfold::storage
