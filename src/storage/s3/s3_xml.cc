@@ -1,5 +1,7 @@
 #include "storage/s3/s3_xml.h"
 
+#include <fmt/format.h>
+
 #include <pugixml.hpp>
 
 #include "core/error.h"
@@ -15,8 +17,8 @@ using internal::text_of;
 
 constexpr size_t kLongestText = 1000;  // of what is shown to people
 
-[[noreturn]] void bad(const char* why) {
-    throw Error(ErrorKind::corrupt, std::string("the listing is not valid: ") + why);
+[[noreturn]] void bad(const std::string& why) {
+    throw Error(ErrorKind::corrupt, "the listing is not valid: " + why);
 }
 
 std::string shortened(std::string_view text) { return std::string(text.substr(0, kLongestText)); }
@@ -43,7 +45,8 @@ S3ListPage parse_s3_list(std::string_view xml) {
     pugi::xml_document document;
     if (!load(document, xml)) bad("it is not complete XML");
     pugi::xml_node root = document.document_element();
-    if (local_name(root) != "ListBucketResult") bad("it is something else");
+    if (local_name(root) != "ListBucketResult")
+        bad(fmt::format("it is a document \"{}\"", shortened(local_name(root))));
     bool escaped = text_of(root, "EncodingType") == "url";
     S3ListPage page;
     std::string_view truncated = text_of(root, "IsTruncated");
