@@ -1,5 +1,6 @@
 // backup: every source, or those named, into all of its places at once.
-#include "protect/backup.h"
+#include <algorithm>
+
 #include "catalog/catalog.h"
 #include "cli/backup_output.h"
 #include "cli/commands.h"
@@ -9,6 +10,7 @@
 #include "core/log.h"
 #include "core/units.h"
 #include "files/bucket_contents.h"
+#include "protect/backup.h"
 #include "protect/places.h"
 
 namespace sevenfold::cli {
