@@ -207,7 +207,7 @@ TEST_F(Cli, PingShowsTheBadPlaceBesideTheGoodOne) {
     write("secrets/off.password", "wrong\n");
     Result wrong = run({"-c", at("s.toml"), "ping"});
     EXPECT_EQ(wrong.code, 12);
-    EXPECT_THAT(wrong.out, HasSubstr("good"));
+    EXPECT_THAT(wrong.out, HasSubstr("no snapshot yet"));
     EXPECT_THAT(wrong.out, HasSubstr("failed"));
     fs::remove_all(at("r2"));
     Result gone = run({"-c", at("s.toml"), "ping", "off"});
