@@ -79,6 +79,7 @@ void BackupOutput::print_json(const protect::BackupResult& result, bool dry_run)
             .set("total_files_processed", summary.total_files_processed)
             .set("total_bytes_processed", summary.total_bytes_processed)
             .set("unreadable", result.archive.unreadable)
+            .set("incomplete", result.archive.incomplete)
             .set("changed_while_read", result.archive.changed_while_read)
             .set("total_duration", took.count());
         if (place.state == PlaceResult::State::saved && !dry_run)
@@ -108,6 +109,15 @@ int BackupOutput::finish(const protect::BackupResult& result, bool dry_run) {
         terminal.print(terminal.styled(
             Style::yellow, fmt::format("{} items could not be read and are not in the snapshot",
                                        format_count(result.archive.unreadable))));
+    if (result.archive.incomplete != 0) {
+        terminal.print(terminal.styled(
+            Style::yellow, fmt::format("{} objects were saved without their grants or tags",
+                                       format_count(result.archive.incomplete))));
+        terminal.print(
+            fmt::format("  {} Give the key the right to read them, or set acl = false or "
+                        "object_tags = false for this source.",
+                        terminal.styled(Style::cyan, "hint:")));
+    }
     if (result.archive.changed_while_read != 0)
         terminal.print(terminal.styled(
             Style::yellow, fmt::format("{} files changed while they were read",

@@ -134,6 +134,7 @@ ArchiveResult archive(const std::vector<ArchivePlace>& places, const ArchiveOpti
     result.tree = run.root_tree;
     result.summary = summarize(run, start);
     result.unreadable = run.counters.unreadable;
+    result.incomplete = run.counters.incomplete;
     result.changed_while_read = run.counters.changed_while_read;
     result.files_read = run.counters.files_read;
     result.places.resize(places.size());

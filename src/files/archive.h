@@ -74,6 +74,7 @@ struct ArchiveResult {
     std::optional<Id> tree;               // of the whole, when every item was walked
     repository::SnapshotSummary summary;  // counts of files and bytes; per place: see stats
     uint64_t unreadable = 0;              // items left out
+    uint64_t incomplete = 0;              // saved without all that belongs to them
     uint64_t changed_while_read = 0;      // items saved though they changed
     uint64_t files_read = 0;
 };

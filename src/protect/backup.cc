@@ -199,6 +199,7 @@ void note_counts(ArchiveResult& all, const ArchiveResult& pass) {
         return;
     }
     all.unreadable = std::max(all.unreadable, pass.unreadable);
+    all.incomplete = std::max(all.incomplete, pass.incomplete);
     all.changed_while_read = std::max(all.changed_while_read, pass.changed_while_read);
 }
 
@@ -273,7 +274,8 @@ int BackupResult::exit_code() const {
             if (place.error && !saved_somewhere()) return sevenfold::exit_code(place.error->kind());
         return 1;
     }
-    return archive.unreadable != 0 ? sevenfold::exit_code(ErrorKind::partial) : 0;
+    return archive.unreadable + archive.incomplete != 0 ? sevenfold::exit_code(ErrorKind::partial)
+                                                        : 0;
 }
 
 BackupResult back_up(const std::vector<JobPlace>& places, const BackupOptions& options) {

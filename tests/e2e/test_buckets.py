@@ -1,10 +1,14 @@
 """A bucket of user files as a source, on a real S3 server: what is kept, what is read again, what it
 held earlier, and when it is refused."""
+import json
 import os
 import re
+import subprocess
+import time
 
 import app
 import program
+import rgw
 import servers
 
 VERSIONS = (b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
@@ -73,9 +77,49 @@ class Buckets(program.Case):
                                                 VERSIONS)[0], 200)
         self.put("key", b"first")
         self.backup()
+        then = self.pass_a_second()
         self.put("key", b"second")
+        self.put("later")
         self.s3.server.request("DELETE", self.BUCKET, "key")
+        self.backup("--at", then)
+        self.app("restore", "uploads", "--target", self.path("then"))
+        self.assertEqual(os.listdir(self.path("then")), ["key"])
+        with open(self.path("then") + "/key", "rb") as file:
+            self.assertEqual(file.read(), b"first")
+        self.s3.server.request("DELETE", self.BUCKET, "later")
         self.assertFailsWell(self.backup(code=None), 1, "is empty although")
+
+    def pass_a_second(self):
+        """A local time between the versions before and after: theirs are whole seconds."""
+        moment = int(time.time()) + 1
+        program.wait_for(lambda: time.time() > moment + 1, "a second between before and after")
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+
+    def test_what_goes_with_an_object(self):
+        self.assertEqual(self.s3.server.request("PUT", self.BUCKET, "key", body=b"text")[0], 200)
+        self.s3.server.request("PUT", self.BUCKET, "key", "tagging=",
+                               b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>")
+        self.backup()
+        restic = self.app.restic("near")
+        path = restic.restore() + self.root + "/key"
+        kept = subprocess.run(["getfattr", "-d", "-m", "-", path], capture_output=True, text=True,
+                              check=True).stdout
+        for name in ("etag", "acl", "tags", "content-type"):
+            self.assertIn(f"user.s3.{name}=", kept)
+
+    def test_a_key_that_may_not_ask_for_everything(self):
+        self.put("key")
+        policy = {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/other"]},
+             "Action": ["s3:ListBucket", "s3:GetObject"],
+             "Resource": [f"arn:aws:s3:::{self.BUCKET}", f"arn:aws:s3:::{self.BUCKET}/*"]}]}
+        status, text = self.s3.server.request("PUT", self.BUCKET, "", "policy=",
+                                              json.dumps(policy).encode())
+        self.assertIn(status, (200, 204), text)
+        self.env.update(AWS_ACCESS_KEY_ID=rgw.OTHER_KEY, AWS_SECRET_ACCESS_KEY=rgw.OTHER_SECRET)
+        self.assertSays(self.backup(code=3), "saved without its tags", "1 objects were saved without", "acl = false")
+        self.app("restore", "uploads", "--target", self.path("back"))
+        self.assertEqual(os.listdir(self.path("back")), ["key"])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 #include "storage/s3/bucket_path.h"
 
@@ -233,15 +234,15 @@ void BucketFolder::attributes(Run& run, const ListedObject& object, const Object
     for (const auto& [name, value] : headers.metadata) metadata += name + ": " + value + "\n";
     set(node, "metadata", metadata);
     storage::Bucket& bucket = contents_.bucket();
-    const std::string path = entry_path(node.name);
     // Without them the object is saved all the same, and the run says so.
+    std::optional<Error> refused;
     auto ask = [&](const char* what, auto question) {
         try {
             question();
         } catch (const Error& error) {
             if (error.kind() != ErrorKind::permission && error.kind() != ErrorKind::unsupported)
                 throw;
-            run.issue(path, error.with_context(std::string("saved without its ") + what), true);
+            refused = error.with_context(std::string("saved without its ") + what);
         }
     };
     if (contents_.options().acl)
@@ -250,6 +251,7 @@ void BucketFolder::attributes(Run& run, const ListedObject& object, const Object
     if (contents_.options().tags)
         ask("tags",
             [&] { set(node, "tags", storage::to_text(bucket.tags(object.key, object.version))); });
+    if (refused) run.incomplete(entry_path(node.name), *refused);
     sort_attributes(node);
 }
 

@@ -26,7 +26,7 @@ struct Counters {
     std::atomic<uint64_t> files_new{0}, files_changed{0}, files_unmodified{0};
     std::atomic<uint64_t> dirs_new{0}, dirs_changed{0}, dirs_unmodified{0};
     std::atomic<uint64_t> files{0}, bytes{0}, files_read{0};
-    std::atomic<uint64_t> unreadable{0}, changed_while_read{0};
+    std::atomic<uint64_t> unreadable{0}, incomplete{0}, changed_while_read{0};
 };
 
 struct Run {
@@ -59,6 +59,16 @@ struct Run {
         std::lock_guard lock(issue_mutex);
         if (options.on_issue) options.on_issue({path, error, saved});
     }
+    // Saved, but not with all that belongs to it. Of thousands the first few are enough.
+    void incomplete(const std::string& path, const Error& error) {
+        ++counters.incomplete;
+        if (options.progress) ++options.progress->errors;
+        constexpr unsigned kMostSaid = 5;
+        std::lock_guard lock(issue_mutex);
+        if (options.on_issue && incomplete_said++ < kMostSaid)
+            options.on_issue({path, error, true});
+    }
+    unsigned incomplete_said = 0;
     void warn(const std::string& path, const Error& error) {
         log_warning("{}: {}", path, error.message());
     }
