@@ -135,8 +135,7 @@ Grantee grantee_of(const pugi::xml_node& node) {
 
 void sort_grants(Acl& acl) {
     std::ranges::sort(acl.grants);
-    auto twice = std::ranges::unique(acl.grants);
-    acl.grants.erase(twice.begin(), twice.end());
+    acl.grants.erase(std::unique(acl.grants.begin(), acl.grants.end()), acl.grants.end());
 }
 
 std::string decoded(std::string_view text) {
