@@ -101,6 +101,9 @@ void print_summary(Context& context, const repository::Snapshot& snapshot,
 void check_restore_target(const RestoreArguments& arguments) {
     if (arguments.target.empty())
         throw Error(ErrorKind::usage, "no target given", "Say where to with --target DIR.");
+    if (arguments.target.starts_with("s3:"))
+        throw Error(ErrorKind::usage, "restoring into a bucket is not possible yet",
+                    "Restore to a folder, and copy that. A folder of that name is ./s3:…");
     parse_overwrite(arguments.overwrite);
     const std::string target = resolved(arguments.target);
     for (const KeepOut& keep : arguments.keep_out) {
