@@ -87,15 +87,10 @@ class Needed {
     explicit Needed(std::optional<repository::IdSet> packs) : packs_(std::move(packs)) {}
 
     void add_all(storage::Versions& place) {
-        for (FileType type : {FileType::config, FileType::key, FileType::snapshot, FileType::index,
-                              FileType::pack}) {
-            std::vector<FileVersion> one;
-            place.list_versions(type, std::nullopt, [&](const FileVersion& version) {
-                if (!one.empty() && !(one[0].name == version.name)) add(std::exchange(one, {}));
-                one.push_back(version);
-            });
-            if (!one.empty()) add(std::move(one));
-        }
+        for (FileType type :
+             {FileType::config, FileType::key, FileType::snapshot, FileType::index, FileType::pack})
+            storage::list_by_file(place, type,
+                                  [&](std::vector<FileVersion> one) { add(std::move(one)); });
     }
 
     std::vector<FileVersion> versions;

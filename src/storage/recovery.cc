@@ -46,15 +46,9 @@ RecoveryPlan plan_recovery(Backend& backend, const Time& as_of) {
     Versions& versions = versions_of(backend);
     RecoveryPlan plan;
     for (FileType type :
-         {FileType::pack, FileType::index, FileType::key, FileType::config, FileType::snapshot}) {
-        std::vector<FileVersion> one;
-        versions.list_versions(type, std::nullopt, [&](const FileVersion& version) {
-            if (!one.empty() && !(one[0].name == version.name))
-                add_file(std::exchange(one, {}), as_of, plan);
-            one.push_back(version);
-        });
-        if (!one.empty()) add_file(std::move(one), as_of, plan);
-    }
+         {FileType::pack, FileType::index, FileType::key, FileType::config, FileType::snapshot})
+        list_by_file(versions, type,
+                     [&](std::vector<FileVersion> one) { add_file(std::move(one), as_of, plan); });
     return plan;
 }
 

@@ -30,4 +30,14 @@ RetentionRule parse_retention_rule(std::string_view text) {
     return rule;
 }
 
+void list_by_file(Versions& place, FileType type,
+                  const std::function<void(std::vector<FileVersion>)>& each) {
+    std::vector<FileVersion> one;
+    place.list_versions(type, std::nullopt, [&](const FileVersion& version) {
+        if (!one.empty() && !(one[0].name == version.name)) each(std::exchange(one, {}));
+        one.push_back(version);
+    });
+    if (!one.empty()) each(std::move(one));
+}
+
 }  // namespace sevenfold::storage

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/time.h"
 #include "storage/backend.h"
@@ -70,5 +71,9 @@ class Versions {
     // and never turns compliance into governance. True when it did something.
     virtual bool retain(const FileVersion& version, const Time& at_least, const Time& until) = 0;
 };
+
+// All versions of a file at a time, the newest first; otherwise as Versions::list_versions.
+void list_by_file(Versions& place, FileType type,
+                  const std::function<void(std::vector<FileVersion>)>& each);
 
 }  // namespace sevenfold::storage

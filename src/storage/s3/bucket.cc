@@ -5,6 +5,7 @@
 #include "crypto/sha256.h"
 #include "storage/limit_backend.h"
 #include "storage/s3/internal/bucket_calls.h"
+#include "storage/s3/internal/xml.h"
 #include "storage/s3/s3_location.h"
 
 namespace sevenfold::storage {
@@ -17,19 +18,11 @@ constexpr uint64_t kPagesInOne = 4;  // a longer listing goes on in ranges
 constexpr std::chrono::milliseconds kFirstPause{300};
 constexpr std::chrono::seconds kLongestPause{30};
 
-std::optional<uint64_t> to_number(std::string_view text) {
-    uint64_t value = 0;
-    auto [stop, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || failure != std::errc{} || stop != text.data() + text.size())
-        return std::nullopt;
-    return value;
-}
-
 ObjectInfo info_of(const net::HttpResponse& response, uint64_t size) {
     ObjectInfo info{.size = size,
                     .etag = unquoted(response.header("etag")),
                     .version = std::string(response.header("x-amz-version-id")),
-                    .tag_count = to_number(response.header("x-amz-tagging-count"))};
+                    .tag_count = internal::number(response.header("x-amz-tagging-count"))};
     info.modified = parse_http_date(response.header("last-modified")).value_or(Time{});
     for (auto [name, member] : kHeaders) info.headers.*member = response.header(name);
     if (info.headers.storage_class == "STANDARD") info.headers.storage_class.clear();
@@ -69,7 +62,7 @@ net::HttpResponse Bucket::ask(S3Client::Call call) {
 
 void Bucket::require(const net::HttpResponse& response, const std::string& what) {
     if (response.status / 100 != 2) throw client_.refusal(response, what);
-    if (response.cut) throw contradiction(what, "it does not end");
+    if (response.cut) throw not_s3(what, "it does not end");
 }
 
 ObjectPage Bucket::list_page(const std::string& prefix, const Query& more) {
@@ -86,7 +79,7 @@ ObjectPage Bucket::list_page(const std::string& prefix, const Query& more) {
             parsed(ask(call), call.what, versions ? parse_version_page : parse_object_page);
         for (const ListedObject& object : page.objects)
             if (!object.key.starts_with(prefix))
-                throw contradiction(call.what, "names that were not asked for");
+                throw not_s3(call.what, "names that were not asked for");
         return page;
     });
 }
@@ -105,14 +98,14 @@ bool Bucket::list_range(const std::string& prefix, const Range& range, uint64_t 
         for (ListedObject& object : page.objects) {
             // S3 lists in the order of the bytes: what comes twice would never end.
             if (object.key <= last && !(last.empty() && out.empty()))
-                throw contradiction(options_.location, "the listing is out of order");
+                throw not_s3(options_.location, "the listing is out of order");
             if (!range.last.empty() && object.key > range.last) return true;
             last = object.key;
             out.push_back(std::move(object));
         }
         if (!page.truncated) return true;
         if (page.continuation == continuation || page.objects.empty())
-            throw contradiction(options_.location, "the listing does not get on");
+            throw not_s3(options_.location, "the listing does not get on");
         continuation = std::move(page.continuation);
     }
     return false;
@@ -154,7 +147,7 @@ std::vector<ListedObject> Bucket::list(const std::string& prefix, unsigned paral
     std::vector<std::vector<ListedObject>> found(parts.size());
     parallel_for(parts.size(), parallel, [&](size_t i) {
         if (!list_range(prefix, parts[i], kMostPages, found[i]))
-            throw contradiction(options_.location, "the listing does not end");
+            throw not_s3(options_.location, "the listing does not end");
     });
     for (std::vector<ListedObject>& part : found)
         out.insert(out.end(), std::make_move_iterator(part.begin()),
@@ -181,16 +174,16 @@ std::vector<ListedObject> Bucket::list_versions(const std::string& prefix) {
                                           : a.modified > b.modified;
         });
         if (!out.empty() && !page.objects.empty() && page.objects[0].key < out.back().key)
-            throw contradiction(options_.location, "the listing is out of order");
+            throw not_s3(options_.location, "the listing is out of order");
         out.insert(out.end(), std::make_move_iterator(page.objects.begin()),
                    std::make_move_iterator(page.objects.end()));
         if (!page.truncated) return out;
         if ((page.next_key == key && page.next_version == version) || page.next_key < key)
-            throw contradiction(options_.location, "the listing does not get on");
+            throw not_s3(options_.location, "the listing does not get on");
         key = std::move(page.next_key);
         version = std::move(page.next_version);
     }
-    throw contradiction(options_.location, "the listing does not end");
+    throw not_s3(options_.location, "the listing does not end");
 }
 
 std::vector<ListedObject> Bucket::list_at(const std::string& prefix, const Time& time) {
@@ -228,7 +221,7 @@ ObjectInfo Bucket::head(const std::string& key, const GetOptions& options) {
         // An answer to HEAD has no body that says why. S3's own "no" is known by its request id.
         if (response.status == 404 && !response.header("x-amz-request-id").empty())
             throw Error(ErrorKind::not_found, fmt::format("{}: there is no such object", what));
-        if (response.status / 100 == 2) throw contradiction(what, "no size");
+        if (response.status / 100 == 2) throw not_s3(what, "no size");
         call.method = "GET";
         call.headers.push_back({"range", "bytes=0-0"});
         net::HttpResponse why = ask(call);
@@ -250,7 +243,7 @@ Bytes Bucket::get(const std::string& key, uint64_t limit, ObjectInfo& info,
         if (response.status != 200) throw client_.refusal(response, what);
         auto size = response.content_length();
         // Without it, an answer that was cut off could pass for a whole one.
-        if (!size) throw contradiction(what, "no length");
+        if (!size) throw not_s3(what, "no length");
         if (response.cut || response.body.size() > limit)
             throw Error(ErrorKind::refused,
                         fmt::format("{}: {} bytes, more than {}", what, *size, limit));
@@ -289,12 +282,12 @@ Bytes Bucket::get_range(const std::string& key, uint64_t offset, size_t length,
             throw Error(ErrorKind::unsupported, fmt::format("{}: the server ignores ranges", what));
         if (response.status != 206) throw client_.refusal(response, what);
         std::string_view range = response.header("content-range");
-        auto total = to_number(range.substr(std::min(range.size(), range.rfind('/') + 1)));
+        auto total = internal::number(range.substr(std::min(range.size(), range.rfind('/') + 1)));
         if (total && (*total < length || offset > *total - length))
             throw Error(ErrorKind::exists, fmt::format("{}: it is shorter now", what));
         std::string wanted = fmt::format("bytes {}-{}/", offset, offset + length - 1);
         if (!range.starts_with(wanted) || response.cut || response.body.size() != length)
-            throw contradiction(what, "other bytes than were asked for");
+            throw not_s3(what, "other bytes than were asked for");
         return std::move(response.body);
     });
 }

@@ -155,6 +155,7 @@ class Bucket {
     bool list_range(const std::string& prefix, const Range& range, uint64_t most_pages,
                     std::vector<ListedObject>& out);
     std::vector<net::HttpHeader> headers_of(const PutOptions& options, const std::string& what);
+    void put_xml(const std::string& key, const std::string& subresource, const std::string& xml);
     void check_condition(const std::string& key, const PutOptions& options);
     std::vector<net::HttpHeader> condition_of(const PutOptions& options);
     Stored copy_parts(const std::string& source, uint64_t size, const std::string& to,

@@ -135,7 +135,7 @@ Stored Bucket::put(const std::string& key, ByteView body, const PutOptions& opti
         require(response, what);
         Stored stored{unquoted(response.header("etag")),
                       std::string(response.header("x-amz-version-id"))};
-        if (stored.etag.empty()) throw contradiction(what, "no ETag for what was stored");
+        if (stored.etag.empty()) throw not_s3(what, "no ETag for what was stored");
         if (!md5.empty() && etag_is_md5(response, stored.etag) && stored.etag != md5)
             throw Error(ErrorKind::io,
                         fmt::format("{}: the server stored something else than was sent", what));
@@ -160,12 +160,13 @@ Stored Bucket::put_from(const std::string& key, uint64_t size,
     return upload.finish();
 }
 
-void Bucket::put_acl(const std::string& key, const Acl& acl) {
-    const std::string what = display(key), xml = acl_xml(acl);
+void Bucket::put_xml(const std::string& key, const std::string& subresource,
+                     const std::string& xml) {
+    const std::string what = display(key);
     attempt([&](unsigned) {
         S3Client::Call call{.method = "PUT",
                             .key = key,
-                            .query = {{"acl", ""}},
+                            .query = {{subresource, ""}},
                             .headers = {{"content-type", "application/xml"}},
                             .body = as_bytes(xml),
                             .what = what};
@@ -175,19 +176,10 @@ void Bucket::put_acl(const std::string& key, const Acl& acl) {
     });
 }
 
+void Bucket::put_acl(const std::string& key, const Acl& acl) { put_xml(key, "acl", acl_xml(acl)); }
+
 void Bucket::put_tags(const std::string& key, const Tags& tags) {
-    const std::string what = display(key), xml = tags_xml(tags);
-    attempt([&](unsigned) {
-        S3Client::Call call{.method = "PUT",
-                            .key = key,
-                            .query = {{"tagging", ""}},
-                            .headers = {{"content-type", "application/xml"}},
-                            .body = as_bytes(xml),
-                            .what = what};
-        add_md5(call);
-        require(ask(call), what);
-        return true;
-    });
+    put_xml(key, "tagging", tags_xml(tags));
 }
 
 Stored Bucket::copy(const std::string& from, const std::string& from_version, const std::string& to,
@@ -278,7 +270,7 @@ void MultipartUpload::add(ByteView part) {
         net::HttpResponse response = bucket_.ask(call);
         bucket_.require(response, what_);
         std::string etag = unquoted(response.header("etag"));
-        if (etag.empty()) throw contradiction(what_, "no ETag for what was stored");
+        if (etag.empty()) throw not_s3(what_, "no ETag for what was stored");
         if (!etag_is_md5(response, etag) || md5.empty())
             foreseen_ = false;
         else if (etag != md5)

@@ -3,14 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <pugixml.hpp>
 
 #include "core/error.h"
 #include "net/http_client.h"
+#include "storage/s3/internal/answers.h"
+#include "storage/s3/internal/xml.h"
 
 namespace sevenfold::storage {
 namespace {
+
+using internal::child_of;
+using internal::local_name;
+using internal::unquoted;
 
 constexpr size_t kMostGrants = 1000, kMostTags = 1000;  // S3 allows 100 and 10
 
@@ -18,20 +23,8 @@ constexpr size_t kMostGrants = 1000, kMostTags = 1000;  // S3 allows 100 and 10
     throw Error(ErrorKind::corrupt, fmt::format("the answer is not valid: {}", why));
 }
 
-std::string_view local_name(const pugi::xml_node& node) {
-    std::string_view name = node.name();
-    size_t colon = name.find(':');
-    return colon == name.npos ? name : name.substr(colon + 1);
-}
-
-pugi::xml_node child_of(const pugi::xml_node& parent, std::string_view name) {
-    for (const pugi::xml_node& child : parent.children())
-        if (local_name(child) == name) return child;
-    return {};
-}
-
 std::string text_of(const pugi::xml_node& parent, std::string_view name) {
-    return child_of(parent, name).text().get();
+    return std::string(internal::text_of(parent, name));
 }
 
 class Document {
@@ -53,11 +46,9 @@ class Document {
 };
 
 uint64_t number(std::string_view text) {
-    uint64_t value = 0;
-    auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || failure != std::errc{} || end != text.data() + text.size())
-        bad("a size is not a number");
-    return value;
+    auto value = internal::number(text);
+    if (!value) bad("a size is not a number");
+    return *value;
 }
 
 bool flag(std::string_view text, const char* what) {
@@ -66,18 +57,10 @@ bool flag(std::string_view text, const char* what) {
     return false;
 }
 
-std::string unescaped(std::string text, bool escaped) {
-    if (!escaped) return text;
-    std::ranges::replace(text, '+', ' ');
-    auto plain = net::percent_decode(text);
+std::string unescaped(std::string_view text, bool escaped) {
+    auto plain = internal::plain_text(text, escaped);
     if (!plain) bad("a name is not escaped as it should be");
     return *plain;
-}
-
-std::string unquoted(std::string_view etag) {
-    if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"')
-        etag = etag.substr(1, etag.size() - 2);
-    return std::string(etag);
 }
 
 ListedObject object_of(const pugi::xml_node& node, bool escaped) {
@@ -318,9 +301,7 @@ std::string parse_upload_id(std::string_view xml) {
 
 std::string parse_result_etag(std::string_view xml) {
     pugi::xml_document document;
-    if (document.load_buffer(xml.data(), xml.size(), pugi::parse_default, pugi::encoding_utf8)
-            .status != pugi::status_ok)
-        bad("it is not complete XML");
+    if (!internal::load(document, xml)) bad("it is not complete XML");
     std::string_view root = local_name(document.document_element());
     if (root != "CopyObjectResult" && root != "CopyPartResult" &&
         root != "CompleteMultipartUploadResult")

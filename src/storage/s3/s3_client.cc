@@ -9,10 +9,16 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "crypto/sha256.h"
+#include "storage/s3/internal/answers.h"
 #include "storage/s3/s3_error.h"
 
 namespace sevenfold::storage {
 namespace {
+
+using internal::error_body;
+using internal::etag_is_md5;
+using internal::not_s3;
+using internal::unquoted;
 
 constexpr uint64_t kErrorLimit = 1 << 20;  // of an error's body, however little was asked for
 constexpr uint64_t kListLimit = 16 << 20;  // 1000 keys of 1024 bytes, each escaped threefold
@@ -42,28 +48,6 @@ bool is_region(std::string_view text) {
            text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == text.npos;
 }
 
-std::string unquoted(std::string_view etag) {
-    if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"')
-        etag = etag.substr(1, etag.size() - 2);
-    return std::string(etag);
-}
-
-bool is_md5(std::string_view etag) {
-    return etag.size() == 32 && etag.find_first_not_of("0123456789abcdef") == etag.npos;
-}
-
-// Encrypted with keys of others, the ETag is not the MD5.
-bool etag_is_md5(const net::HttpResponse& response, std::string_view etag) {
-    return is_md5(etag) &&
-           !response.header("x-amz-server-side-encryption").starts_with("aws:kms") &&
-           response.header("x-amz-server-side-encryption-customer-algorithm").empty();
-}
-
-std::optional<S3ErrorBody> error_body(const net::HttpResponse& response) {
-    if (response.cut) return std::nullopt;
-    return parse_s3_error(as_text(response.body));
-}
-
 // The object's whole size in "bytes 0-9/700001" or "bytes */700001".
 std::optional<uint64_t> total_of(std::string_view content_range) {
     size_t slash = content_range.find('/');
@@ -73,12 +57,6 @@ std::optional<uint64_t> total_of(std::string_view content_range) {
     auto [stop, failure] = std::from_chars(content_range.data() + slash + 1, end, total);
     if (failure != std::errc{} || stop != end) return std::nullopt;
     return total;
-}
-
-// `io`, not `network`: who answers like this will do so again, and is not asked for long.
-Error not_s3(const std::string& what, std::string_view why) {
-    return Error(ErrorKind::io, fmt::format("{}: the answer is not an S3 server's: {}", what, why),
-                 "Check the URL's host, port and scheme.");
 }
 
 std::vector<std::pair<std::string, std::string>> version_query(const std::string& version) {
@@ -248,9 +226,7 @@ S3Client::Whole S3Client::get(const std::string& key, uint64_t limit, const std:
                                        .query = version_query(version),
                                        .limit = limit,
                                        .what = what});
-    if (response.status != 200)
-        throw s3_error(response, error_body(response), what, options_.bucket,
-                       options_.clock->now());
+    if (response.status != 200) throw refusal(response, what);
     auto size = response.content_length();
     // Without it, an answer that was cut off could pass for a whole one.
     if (!size) throw not_s3(what, "no length");
@@ -289,7 +265,7 @@ Bytes S3Client::get_range(const std::string& key, uint64_t offset, size_t length
             return std::move(response.body);
         throw Error(ErrorKind::unsupported, fmt::format("{}: the server ignores ranges", what));
     }
-    throw s3_error(response, error_body(response), what, options_.bucket, options_.clock->now());
+    throw refusal(response, what);
 }
 
 bool S3Client::put(const std::string& key, const Body& body, const PutOptions& options,
@@ -334,7 +310,7 @@ void S3Client::remove(const std::string& key, const std::string& what) {
     net::HttpResponse response =
         send({.method = "DELETE", .key = key, .limit = kErrorLimit, .what = what});
     if (response.status == 204 || response.status == 200) return;
-    throw s3_error(response, error_body(response), what, options_.bucket, options_.clock->now());
+    throw refusal(response, what);
 }
 
 S3ListPage S3Client::list_page(const std::string& prefix, const std::string& continuation,
@@ -349,9 +325,7 @@ S3ListPage S3Client::list_page(const std::string& prefix, const std::string& con
               .what = what};
     if (!continuation.empty()) call.query.emplace_back("continuation-token", continuation);
     net::HttpResponse response = send(call);
-    if (response.status != 200)
-        throw s3_error(response, error_body(response), what, options_.bucket,
-                       options_.clock->now());
+    if (response.status != 200) throw refusal(response, what);
     if (response.cut) throw not_s3(what, "a listing without an end");
     S3ListPage page;
     try {

@@ -143,7 +143,6 @@ class S3Client {
                       const std::string& used, const std::string& what);
     net::HttpResponse send_once(const Call& call, const std::string& region,
                                 const S3Credentials* credentials);
-    [[noreturn]] void fail(const net::HttpResponse& response, const std::string& what);
     net::HttpResponse ask_bucket(const std::string& subresource, const std::string& what);
     S3ListPage list_page(const std::string& prefix, const std::string& continuation, unsigned most,
                          const std::string& what);

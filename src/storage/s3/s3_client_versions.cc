@@ -7,25 +7,18 @@
 #include "core/error.h"
 #include "crypto/hmac.h"
 #include "crypto/sha256.h"
+#include "storage/s3/internal/answers.h"
 #include "storage/s3/s3_client.h"
-#include "storage/s3/s3_error.h"
 
 namespace sevenfold::storage {
 namespace {
 
+using internal::error_body;
+using internal::not_s3;
+
 constexpr uint64_t kAnswerLimit = 1 << 20;
 constexpr uint64_t kListLimit = 16 << 20;
 constexpr uint64_t kMostPages = 1'000'000;
-
-Error not_s3(const std::string& what, std::string_view why) {
-    return Error(ErrorKind::io, fmt::format("{}: the answer is not an S3 server's: {}", what, why),
-                 "Check the URL's host, port and scheme.");
-}
-
-std::optional<S3ErrorBody> error_of(const net::HttpResponse& response) {
-    if (response.cut) return std::nullopt;
-    return parse_s3_error(as_text(response.body));
-}
 
 template <class Parse>
 auto parsed(const net::HttpResponse& response, const std::string& what, Parse parse) {
@@ -38,10 +31,6 @@ auto parsed(const net::HttpResponse& response, const std::string& what, Parse pa
 }
 
 }  // namespace
-
-void S3Client::fail(const net::HttpResponse& response, const std::string& what) {
-    throw s3_error(response, error_of(response), what, options_.bucket, options_.clock->now());
-}
 
 std::vector<S3Version> S3Client::list_versions(const std::string& prefix, const std::string& what) {
     std::vector<S3Version> found;
@@ -58,7 +47,7 @@ std::vector<S3Version> S3Client::list_versions(const std::string& prefix, const 
         if (!key.empty()) call.query.emplace_back("key-marker", key);
         if (!version.empty()) call.query.emplace_back("version-id-marker", version);
         net::HttpResponse response = send(call);
-        if (response.status != 200) fail(response, what);
+        if (response.status != 200) throw refusal(response, what);
         S3VersionPage page = parsed(response, what, parse_s3_versions);
         for (S3Version& one : page.versions) {
             if (!one.key.starts_with(prefix)) throw not_s3(what, "names that were not asked for");
@@ -94,7 +83,7 @@ void S3Client::remove_version(const std::string& key, const std::string& version
                                        .query = {{"versionId", version}},
                                        .limit = kAnswerLimit,
                                        .what = what});
-    if (response.status != 204 && response.status != 200) fail(response, what);
+    if (response.status != 204 && response.status != 200) throw refusal(response, what);
 }
 
 void S3Client::copy_version(const std::string& key, const std::string& version,
@@ -112,7 +101,7 @@ void S3Client::copy_version(const std::string& key, const std::string& version,
     net::HttpResponse response = send(call);
     if (response.status != 200 || !is_s3_copy_result(as_text(response.body))) {
         if (response.status == 200) response.status = 500;  // it failed after it had begun
-        fail(response, what);
+        throw refusal(response, what);
     }
 }
 
@@ -127,18 +116,18 @@ net::HttpResponse S3Client::ask_bucket(const std::string& subresource, const std
 S3BucketProtection S3Client::bucket_protection(const std::string& what) {
     S3BucketProtection out;
     net::HttpResponse response = ask_bucket("versioning", what);
-    if (response.status != 200) fail(response, what);
+    if (response.status != 200) throw refusal(response, what);
     out.versions = parsed(response, what, parse_s3_versioning);
     response = ask_bucket("object-lock", what);
     if (response.status == 200) {
         out.object_lock = parsed(response, what, parse_s3_object_lock);
         return out;
     }
-    auto error = error_of(response);
+    auto error = error_body(response);
     bool none = error && (error->code == "ObjectLockConfigurationNotFoundError" ||
                           error->code == "NoSuchObjectLockConfiguration" ||
                           error->code == "InvalidRequest" || error->code == "NotImplemented");
-    if (!none) fail(response, what);
+    if (!none) throw refusal(response, what);
     return out;
 }
 
@@ -152,12 +141,12 @@ std::optional<Retention> S3Client::retention(const std::string& key, const std::
     if (!version.empty()) call.query.emplace_back("versionId", version);
     net::HttpResponse response = send(call);
     if (response.status == 200) return parsed(response, what, parse_s3_retention);
-    auto error = error_of(response);
+    auto error = error_body(response);
     if (error &&
         (error->code == "NoSuchObjectLockConfiguration" ||
          error->code == "ObjectLockConfigurationNotFoundError" || error->code == "InvalidRequest"))
         return std::nullopt;
-    fail(response, what);
+    throw refusal(response, what);
 }
 
 void S3Client::set_retention(const std::string& key, const std::string& version,
@@ -174,7 +163,7 @@ void S3Client::set_retention(const std::string& key, const std::string& version,
     if (auto md5 = crypto::md5(as_bytes(xml)))
         call.headers.push_back({"content-md5", to_base64(*md5)});
     net::HttpResponse response = send(call);
-    if (response.status != 200) fail(response, what);
+    if (response.status != 200) throw refusal(response, what);
 }
 
 }  // namespace sevenfold::storage

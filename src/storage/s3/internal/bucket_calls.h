@@ -13,38 +13,21 @@
 #include "core/units.h"
 #include "crypto/hmac.h"
 #include "storage/s3/bucket.h"
+#include "storage/s3/internal/answers.h"
 #include "storage/s3/s3_error.h"
 
 namespace sevenfold::storage {
+
+using internal::etag_is_md5;
+using internal::not_s3;
+using internal::unquoted;
 
 inline constexpr std::string_view kMetadata = "x-amz-meta-";
 
 inline constexpr unsigned kIoAttempts = 3;
 
-inline Error contradiction(const std::string& what, std::string_view why) {
-    return Error(ErrorKind::io, fmt::format("{}: the answer is not an S3 server's: {}", what, why),
-                 "Check the URL's host, port and scheme.");
-}
-
 inline Error changed(const std::string& what) {
     return Error(ErrorKind::exists, fmt::format("{}: somebody has changed it meanwhile", what));
-}
-
-inline std::string unquoted(std::string_view etag) {
-    if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"')
-        etag = etag.substr(1, etag.size() - 2);
-    return std::string(etag);
-}
-
-inline bool is_md5(std::string_view etag) {
-    return etag.size() == 32 && etag.find_first_not_of("0123456789abcdef") == etag.npos;
-}
-
-// Encrypted with keys of others, the ETag is not the MD5.
-inline bool etag_is_md5(const net::HttpResponse& response, std::string_view etag) {
-    return is_md5(etag) &&
-           !response.header("x-amz-server-side-encryption").starts_with("aws:kms") &&
-           response.header("x-amz-server-side-encryption-customer-algorithm").empty();
 }
 
 inline std::string md5_hex(ByteView bytes) {
@@ -105,7 +88,7 @@ auto Bucket::parsed(const net::HttpResponse& response, const std::string& what, 
         // Copies and finished uploads may fail after "200 OK".
         if (parse_s3_error(as_text(response.body)))
             throw client_.refusal(pretend(response, 500), what);
-        throw contradiction(what, error.message());
+        throw not_s3(what, error.message());
     }
 }
 

@@ -13,10 +13,14 @@ std::string_view local_name(const pugi::xml_node& node) {
     return colon == name.npos ? name : name.substr(colon + 1);
 }
 
-std::string_view text_of(const pugi::xml_node& parent, std::string_view name) {
+pugi::xml_node child_of(const pugi::xml_node& parent, std::string_view name) {
     for (const pugi::xml_node& child : parent.children())
-        if (local_name(child) == name) return child.text().get();
+        if (local_name(child) == name) return child;
     return {};
+}
+
+std::string_view text_of(const pugi::xml_node& parent, std::string_view name) {
+    return child_of(parent, name).text().get();
 }
 
 bool load(pugi::xml_document& document, std::string_view xml) {

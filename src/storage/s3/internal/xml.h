@@ -15,7 +15,9 @@ namespace sevenfold::storage::internal {
 
 // Views last as long as the document.
 std::string_view local_name(const pugi::xml_node& node);
-// Of the first child of that name; empty when there is none.
+// The first child of that name; null when there is none.
+pugi::xml_node child_of(const pugi::xml_node& parent, std::string_view name);
+// Its text; empty when there is no such child.
 std::string_view text_of(const pugi::xml_node& parent, std::string_view name);
 // False when it is not XML.
 bool load(pugi::xml_document& document, std::string_view xml);
