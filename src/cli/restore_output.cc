@@ -1,11 +1,14 @@
 #include "cli/restore_output.h"
 
 #include <filesystem>
+#include <map>
 
 #include "cli/progress_display.h"
 #include "core/log.h"
 #include "core/units.h"
+#include "files/bucket_restore.h"
 #include "repository/snapshot.h"
+#include "storage/s3/bucket.h"
 
 namespace sevenfold::cli {
 namespace {
@@ -53,6 +56,82 @@ std::optional<repository::Node> folder_node(const repository::Repository& reposi
     return std::nullopt;
 }
 
+// A target that is not empty was asked for, or nothing will be changed.
+bool is_intended(const RestoreArguments& arguments) {
+    return !arguments.overwrite.empty() || (arguments.dry_run && !arguments.delete_extra);
+}
+
+Error not_empty(const std::string& target, std::string_view kind) {
+    return Error(ErrorKind::refused, fmt::format("target {} is not empty", target),
+                 fmt::format("Restore to a new {}, or say with --overwrite "
+                             "always|if-changed|if-newer|never what shall happen to what is there.",
+                             kind));
+}
+
+std::unique_ptr<storage::Bucket> open_target(Context& context, const RestoreArguments& arguments) {
+    storage::BackendOptions options;
+    options.ca_file = arguments.ca_file;
+    options.s3 = {
+        .region = arguments.region,
+        .credentials = arguments.credentials,
+        .storage_class = "",
+        .bucket_lookup = arguments.bucket_lookup.empty() ? "auto" : arguments.bucket_lookup};
+    options.stop = context.stop();
+    return storage::open_bucket(storage::parse_location(arguments.target), options);
+}
+
+// By their prefixes: one is the other, or above it.
+bool overlap(const storage::Location& a, const storage::Location& b) {
+    auto above = [](const std::string& upper, const std::string& lower) {
+        return upper.empty() || upper == lower || lower.starts_with(upper + "/");
+    };
+    return a.host == b.host && a.port == b.port && a.bucket == b.bucket &&
+           (above(a.path, b.path) || above(b.path, a.path));
+}
+
+std::map<std::string, std::string> parse_grantees(const std::vector<std::string>& texts) {
+    std::map<std::string, std::string> out;
+    for (const std::string& text : texts) {
+        size_t equals = text.find('=');
+        if (equals == text.npos || equals == 0 || equals + 1 == text.size())
+            throw Error(ErrorKind::usage,
+                        fmt::format("--grantee {}: not of the form THEN=NOW", text),
+                        "Give the ids of two accounts.");
+        out[text.substr(0, equals)] = text.substr(equals + 1);
+    }
+    return out;
+}
+
+void check_bucket(Context& context, const RestoreArguments& arguments) {
+    const storage::Location target = storage::parse_location(arguments.target);
+    parse_grantees(arguments.grantees);
+    for (const auto& [location, what] : arguments.keep_out_buckets)
+        if (overlap(target, location))
+            throw Error(
+                ErrorKind::refused,
+                fmt::format("target {} and {} are in each other's way", target.display(), what),
+                "Restore to another bucket or prefix; nothing was changed.");
+    auto bucket = open_target(context, arguments);
+    if (!bucket->any(bucket->key_prefix()) || is_intended(arguments)) return;
+    throw not_empty(target.display(), "prefix");
+}
+
+void print_parity(Context& context, const files::Parity& parity) {
+    context.terminal().json(JsonObject()
+                                .set("message_type", "parity")
+                                .set("compared", parity.compared)
+                                .set("more_open", parity.more_open)
+                                .set("more_closed", parity.more_closed)
+                                .set("unknown", parity.unknown));
+    std::string line = fmt::format("grants of {} objects compared: {} more open, {} more closed",
+                                   format_count(parity.compared), format_count(parity.more_open),
+                                   format_count(parity.more_closed));
+    if (parity.unknown != 0)
+        line += fmt::format("; of {} it is not known what they were, or are",
+                            format_count(parity.unknown));
+    context.terminal().print(line);
+}
+
 void print_summary(Context& context, const repository::Snapshot& snapshot,
                    const RestoreArguments& arguments, const RestoreResult& result,
                    std::chrono::nanoseconds took) {
@@ -98,13 +177,13 @@ void print_summary(Context& context, const repository::Snapshot& snapshot,
 
 }  // namespace
 
-void check_restore_target(const RestoreArguments& arguments) {
+bool is_bucket(const RestoreArguments& arguments) { return arguments.target.starts_with("s3:"); }
+
+void check_restore_target(Context& context, const RestoreArguments& arguments) {
     if (arguments.target.empty())
         throw Error(ErrorKind::usage, "no target given", "Say where to with --target DIR.");
-    if (arguments.target.starts_with("s3:"))
-        throw Error(ErrorKind::usage, "restoring into a bucket is not possible yet",
-                    "Restore to a folder, and copy that. A folder of that name is ./s3:…");
     parse_overwrite(arguments.overwrite);
+    if (is_bucket(arguments)) return check_bucket(context, arguments);
     const std::string target = resolved(arguments.target);
     for (const KeepOut& keep : arguments.keep_out) {
         const std::string path = resolved(keep.path);
@@ -119,15 +198,14 @@ void check_restore_target(const RestoreArguments& arguments) {
                                     keep.what, keep.path),
                         "Restore to another folder; nothing was changed.");
     }
-    bool intended = !arguments.overwrite.empty() || (arguments.dry_run && !arguments.delete_extra);
-    if (intended || files::target_is_empty_or_absent(arguments.target)) return;
-    throw Error(ErrorKind::refused, fmt::format("target {} is not empty", arguments.target),
-                "Restore to a new folder, or say with --overwrite always|if-changed|if-newer|never "
-                "what shall happen to what is there.");
+    if (is_intended(arguments) || files::target_is_empty_or_absent(arguments.target)) return;
+    throw not_empty(arguments.target, "folder");
 }
 
 void add_restore_arguments(Command& command, RestoreArguments& arguments) {
-    command.option("-t,--target", arguments.target, "DIR", "folder to restore to")
+    command
+        .option("-t,--target", arguments.target, "DIR",
+                "folder or bucket (s3:https://host/bucket/prefix) to restore to")
         .option("-i,--include", arguments.select.include, "PATTERN", "restore only what matches")
         .option("--iinclude", arguments.select.insensitive_include, "PATTERN",
                 "the same, ignoring case")
@@ -141,7 +219,14 @@ void add_restore_arguments(Command& command, RestoreArguments& arguments) {
         .flag("--no-sparse", arguments.no_sparse, "write runs of zeros instead of leaving holes")
         .flag("--verify", arguments.verify, "read everything again and compare")
         .flag("-n,--dry-run", arguments.dry_run, "change nothing, say what would be done")
-        .flag("--device-nodes", arguments.device_nodes, "make device nodes too (root only)");
+        .flag("--device-nodes", arguments.device_nodes, "make device nodes too (root only)")
+        .option("--target-credentials", arguments.credentials, "SOURCE",
+                "keys of a bucket to restore to, as a place's credentials (default: those of the "
+                "source in that bucket, else the environment's)")
+        .option("--target-region", arguments.region, "NAME", "its region")
+        .option("--target-ca-file", arguments.ca_file, "FILE", "certificates to trust there")
+        .option("--grantee", arguments.grantees, "THEN=NOW",
+                "an account of the objects' grants, and who it is at another vendor");
 }
 
 int run_restore(Context& context, const repository::Repository& repository,
@@ -181,10 +266,20 @@ int run_restore(Context& context, const repository::Repository& repository,
     options.on_note = [](const std::string& note) { log_info("{}", note); };
     auto start = std::chrono::steady_clock::now();
     RestoreResult result;
+    std::optional<files::Parity> parity;
     {
         ProgressDisplay display(context.terminal(), progress, "restore");
-        result = files::restore(repository, options);
+        if (is_bucket(arguments)) {
+            auto bucket = open_target(context, arguments);
+            auto restored = files::restore_to_bucket(
+                repository, *bucket, options, {.grantees = parse_grantees(arguments.grantees)});
+            result = std::move(restored.restore);
+            parity = restored.parity;
+        } else {
+            result = files::restore(repository, options);
+        }
     }
+    if (parity && !arguments.dry_run) print_parity(context, *parity);
     print_summary(context, snapshot, arguments, result, std::chrono::steady_clock::now() - start);
     return result.complete() ? 0 : 1;
 }

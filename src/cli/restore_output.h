@@ -2,11 +2,13 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/command_tree.h"
 #include "files/restore.h"
 #include "repository/snapshot.h"
+#include "storage/open.h"
 
 namespace sevenfold::cli {
 
@@ -19,8 +21,12 @@ struct KeepOut {
 };
 
 struct RestoreArguments {
-    std::string target;
+    std::string target;             // a folder, or the URL of a bucket
     std::vector<KeepOut> keep_out;  // set by the command
+    std::vector<std::pair<storage::Location, std::string>> keep_out_buckets;  // the same
+    // Of a target that is a bucket; what is empty may be set by the command.
+    std::string region, credentials, bucket_lookup, ca_file;
+    std::vector<std::string> grantees;  // "THEN=NOW"
     files::SelectOptions select;
     std::string overwrite;  // empty: only into an empty or new target
     bool delete_extra = false, no_sparse = false, verify = false, dry_run = false;
@@ -31,7 +37,8 @@ void add_restore_arguments(Command& command, RestoreArguments& arguments);
 
 // Throws refused when the target is not empty and no --overwrite says that this is meant, and when
 // something of keep_out is in danger.
-void check_restore_target(const RestoreArguments& arguments);
+void check_restore_target(Context& context, const RestoreArguments& arguments);
+bool is_bucket(const RestoreArguments& arguments);
 // Restores `path` ("" for all) of a snapshot and prints the summary; the target has been checked.
 // Returns the exit code: 1 when something could not be restored.
 int run_restore(Context& context, const repository::Repository& repository,

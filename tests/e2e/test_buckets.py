@@ -42,8 +42,6 @@ class Buckets(program.Case):
         for key, body in objects.items():
             self.put(key, body)
         self.backup()
-        self.assertFailsWell(self.app("restore", "uploads", "--target", "s3:http://127.0.0.1/x",
-                                      code=None), 2, "not possible yet")
         self.app("restore", "uploads", "--target", self.path("back"))
         paths = {"a%": b"1", "a/b": b"2", "dir/%": b"", "x/%2E%2E/y": b"3", "n\nl": b"4",
                  "large": objects["large"], "%/lead": b"5", "100%25": b"6"}
@@ -59,10 +57,119 @@ class Buckets(program.Case):
         restic.check()
         with open(restic.restore() + self.root + "/large", "rb") as file:
             self.assertEqual(file.read(), objects["large"])
+        # Into another bucket, all keys come back as they were.
+        target = self.new_bucket("back")
+        self.assertSays(self.restore(target), "more open", "restored 8 files")
+        self.assertEqual(self.content("back"), objects)
+        self.assertFailsWell(self.restore(target, code=None), 1, "is not empty")
+        self.assertSays(self.restore(target, "--overwrite", "always"), "8 right already")
         # Unchanged objects cost their listing alone; a changed one itself.
         self.assertEqual(self.requests(self.backup()), 1)
         self.put("a/b", b"new")
         self.assertEqual(self.requests(self.backup()), 1 + 3)
+
+    def new_bucket(self, name, server=None):
+        server = server or self.s3.server
+        server.make_bucket(name)
+        return f"s3:http://127.0.0.1:{server.port}/{name}"
+
+    def restore(self, target, *arguments, code=0):
+        return self.app("restore", "uploads", "--target", target, *arguments, code=code)
+
+    def get(self, bucket, key, query="", server=None):
+        status, body = (server or self.s3.server).request("GET", bucket, key, query)
+        self.assertEqual(status, 200, body)
+        return body
+
+    def content(self, bucket):
+        return {name: self.get(bucket, name) for name in self.s3.server.names(bucket)}
+
+    def test_restored_beside_newer_objects(self):
+        for key in ("kept", "gone", "changed", "newer"):
+            self.put(key, key.encode())
+        self.put("large", b"x" * (17 << 20))
+        self.backup()
+        own = f"s3:http://127.0.0.1:{self.s3.server.port}/{self.BUCKET}"
+        self.s3.server.request("DELETE", self.BUCKET, "gone")
+        self.pass_a_second()
+        self.put("newer", b"written later")
+        self.put("extra", b"extra")
+        result = self.restore(own, "--overwrite", "if-newer")
+        self.assertSays(result, "restored 1 files", "left alone")
+        self.assertEqual(self.get(self.BUCKET, "newer"), b"written later")
+        self.assertEqual(self.get(self.BUCKET, "gone"), b"gone")
+        self.assertSays(self.restore(own, "--overwrite", "always", "--dry-run"), "would restore 1 files")
+        self.assertEqual(self.get(self.BUCKET, "newer"), b"written later")
+        result = self.restore(own, "--overwrite", "always", "--delete", "--verify")
+        self.assertSays(result, "restored 1 files", "4 right already", "1 extra entries removed",
+                        "5 verified")
+        self.assertEqual(self.get(self.BUCKET, "newer"), b"newer")
+        self.assertNotIn("extra", self.s3.server.names(self.BUCKET))
+
+    def test_a_place_in_the_target_is_refused(self):
+        self.put("key")
+        self.s3.use(self.app, "near")
+        self.backup()
+        for target in (self.s3.url("near"), self.s3.url("").rstrip("/")):
+            self.assertFailsWell(self.restore(target, "--overwrite", "always", code=None), 1,
+                                 "each other's way")
+
+    def test_what_goes_with_an_object_comes_back_at_another_vendor(self):
+        tags = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b c</Value></Tag></TagSet></Tagging>"
+        for key in ("public", "private", "shared"):
+            self.put(key)
+        self.s3.server.request("PUT", self.BUCKET, "public", "tagging=", tags)
+        acl = self.get(self.BUCKET, "public", "acl=")
+        everybody = (b'<Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+                     b'xsi:type="Group"><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>'
+                     b"</Grantee><Permission>READ</Permission></Grant></AccessControlList>")
+        other = (b'<Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+                 b'xsi:type="CanonicalUser"><ID>other</ID></Grantee><Permission>READ</Permission>'
+                 b"</Grant></AccessControlList>")
+        for key, grant in (("public", everybody), ("shared", other)):
+            status, text = self.s3.server.request(
+                "PUT", self.BUCKET, key, "acl=", acl.replace(b"</AccessControlList>", grant))
+            self.assertEqual(status, 200, text)
+        self.backup()
+        # The same account: all comes back as it was.
+        result = self.restore(self.new_bucket("same"))
+        self.assertSays(result, "grants of 3 objects compared: 0 more open, 0 more closed")
+        self.assertIn(b"AllUsers", self.get("same", "public", "acl="))
+        self.assertIn(b"<ID>other</ID>", self.get("same", "shared", "acl="))
+        self.assertNotIn(b"AllUsers", self.get("same", "private", "acl="))
+        self.assertIn(b"b c", self.get("same", "public", "tagging="))
+        # Another one: what "other" is there nobody knows.
+        self.env.update(AWS_ACCESS_KEY_ID=rgw.OTHER_KEY, AWS_SECRET_ACCESS_KEY=rgw.OTHER_SECRET)
+        vendor = rgw.Rgw(self.path("vendor"))
+        self.addCleanup(vendor.stop)
+        status, text = vendor.request("PUT", "there", key=rgw.OTHER_KEY, secret=rgw.OTHER_SECRET)
+        self.assertEqual(status, 200, text)
+        target = f"s3:http://127.0.0.1:{vendor.port}/there"
+        result = self.restore(target, code=1)
+        self.assertSays(result, "1 more closed", "account other is not put back", "0 more open")
+        result = self.restore(target, "--overwrite", "if-changed", "--grantee", "other=owner")
+        self.assertSays(result, "0 more open, 0 more closed", "3 right already")
+        status, acl = vendor.request("GET", "there", "shared", "acl=", key=rgw.OTHER_KEY,
+                                     secret=rgw.OTHER_SECRET)
+        self.assertIn(b"<ID>owner</ID>", acl)
+
+    def test_a_folder_becomes_a_bucket(self):
+        port = self.s3.server.port
+        self.app.edit(f'url = "s3:http://127.0.0.1:{port}/{self.BUCKET}"',
+                      f'path = "{self.app.source}"')
+        os.makedirs(self.app.source + "/sub", exist_ok=True)
+        with open(self.app.source + "/sub/100%25.pdf", "wb") as file:
+            file.write(b"text")
+        os.symlink("sub", self.app.source + "/link")
+        self.backup()
+        target = self.new_bucket("back") + "/some/prefix"
+        self.restore(target)
+        self.assertEqual(self.get("back", "some/prefix/sub/100%25.pdf"), b"text")
+        status, headers = self.s3.server.request("GET", "back", "some/prefix/sub/100%25.pdf", "acl=")
+        self.assertNotIn(b"AllUsers", headers)
+        # Continued without sending anything again.
+        self.s3.server.request("DELETE", "back", "some/prefix/sub/100%25.pdf")
+        self.assertSays(self.restore(target, "--overwrite", "if-changed"), "restored 1 files")
 
     def test_an_empty_bucket_is_refused(self):
         self.put("key")

@@ -30,7 +30,9 @@ int restore(Context& context, const RepoOptions& repo, const Options& options) {
     storage::Location location = storage::parse_location(repository_url(repo));
     if (location.driver == storage::Location::Driver::local)
         arguments.keep_out.push_back({location.path, "the repository", false});
-    check_restore_target(arguments);
+    if (location.driver == storage::Location::Driver::s3)
+        arguments.keep_out_buckets.emplace_back(location, "the repository");
+    check_restore_target(context, arguments);
     auto repository = open_repository(context, repo);
     auto lock = lock_repository(context, *repository, repo, repository::LockMode::shared, true);
     repository::SnapshotFilter filter{.hosts = options.hosts, .paths = options.paths};
@@ -46,7 +48,7 @@ int restore(Context& context, const RepoOptions& repo, const Options& options) {
 void add_repo_restore(CommandTree& repo, std::shared_ptr<RepoOptions> shared) {
     auto options = std::make_shared<Options>();
     Command command = repo.command(
-        "restore", "Restore a snapshot to a folder.",
+        "restore", "Restore a snapshot to a folder or a bucket.",
         "sevenfold repo restore latest --target /tmp/back\n"
         "sevenfold repo restore 1a2b3c4d:/srv/www --target /srv/www --overwrite always");
     command.argument("SNAPSHOT", options->snapshot, "id, \"latest\", or either with :FOLDER", false)

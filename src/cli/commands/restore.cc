@@ -142,6 +142,29 @@ std::vector<KeepOut> keep_out(const config::LoadedConfig& loaded) {
     return out;
 }
 
+// What the configuration says of the target's bucket, where it is a source's.
+void use_settings_of_bucket(const config::AppConfig& config, RestoreArguments& arguments) {
+    const storage::Location target = storage::parse_location(arguments.target);
+    for (const config::PlaceConfig& place : config.places)
+        if (place.url.starts_with("s3:"))
+            arguments.keep_out_buckets.emplace_back(storage::parse_location(place.url),
+                                                    "place " + place.name);
+    for (const config::FilesConfig& source : config.files) {
+        if (source.url.empty()) continue;
+        const storage::Location there = storage::parse_location(source.url);
+        if (there.host != target.host || there.port != target.port || there.bucket != target.bucket)
+            continue;
+        auto take = [](std::string& mine, const std::string& theirs) {
+            if (mine.empty()) mine = theirs;
+        };
+        take(arguments.region, source.region);
+        take(arguments.credentials, source.credentials);
+        take(arguments.bucket_lookup, source.bucket_lookup);
+        take(arguments.ca_file, source.ca_file);
+        return;
+    }
+}
+
 // Another place has the same content, for going on where this one failed.
 const Candidate* twin_of(const std::vector<Candidate>& all, size_t number) {
     for (size_t i = number + 1; i < all.size(); ++i)
@@ -153,7 +176,8 @@ int restore(Context& context, const Options& options) {
     const config::FilesConfig& source = context.config().source(options.source);
     RestoreArguments arguments = options.restore;
     arguments.keep_out = keep_out(context.loaded());
-    check_restore_target(arguments);
+    if (is_bucket(arguments)) use_settings_of_bucket(context.config(), arguments);
+    check_restore_target(context, arguments);
     // The source's own folder becomes the target's content.
     std::string path = source.path;
     if (!options.path.empty()) path += "/" + options.path;
@@ -192,10 +216,11 @@ int restore(Context& context, const Options& options) {
 void add_restore(CommandTree& tree) {
     auto options = std::make_shared<Options>();
     Command command = tree.command(
-        "restore", "Restore a source to a folder, from any place that has it.",
+        "restore", "Restore a source to a folder or a bucket, from any place that has it.",
         "sevenfold restore uploads --target /tmp/uploads\n"
         "sevenfold restore uploads --at '2026-11-20 12:00' --place offsite --target /tmp/u\n"
-        "sevenfold restore uploads --target /srv/uploads --overwrite always    in place");
+        "sevenfold restore uploads --target /srv/uploads --overwrite always    in place\n"
+        "sevenfold restore uploads --target s3:https://s3.example.net/shop-uploads");
     command.argument("SOURCE", options->source, "the source's name")
         .option("--at", options->at, "TIME|SNAPSHOT", "the newest not after this time, or an id")
         .option("--place", options->place, "NAME", "from this place only")

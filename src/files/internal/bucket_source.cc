@@ -7,12 +7,12 @@
 #include <cstring>
 #include <optional>
 
+#include "files/internal/object_attributes.h"
 #include "storage/s3/bucket_path.h"
 
 namespace sevenfold::files::internal {
 namespace {
 
-using repository::ExtendedAttribute;
 using repository::Node;
 using repository::NodeType;
 using storage::GetOptions;
@@ -22,25 +22,6 @@ using storage::ObjectInfo;
 constexpr uint64_t kWhole = 8 << 20;  // objects up to this size are read by one request,
 constexpr size_t kPiece = 8 << 20;    // larger ones in such pieces; a worker holds one
 constexpr int kAttempts = 3;          // at an object that changes
-
-void set(Node& node, std::string_view name, std::string_view value) {
-    if (value.empty()) return;
-    std::string full = std::string(kS3Attribute).append(name);
-    std::erase_if(node.extended_attributes, [&](auto& a) { return a.name == full; });
-    node.extended_attributes.push_back({std::move(full), to_bytes(value)});
-}
-
-std::string_view get(const Node& node, std::string_view name) {
-    for (const ExtendedAttribute& attribute : node.extended_attributes)
-        if (attribute.name.starts_with(kS3Attribute) &&
-            std::string_view(attribute.name).substr(kS3Attribute.size()) == name)
-            return as_text(attribute.value);
-    return {};
-}
-
-void sort_attributes(Node& node) {
-    std::ranges::sort(node.extended_attributes, {}, &ExtendedAttribute::name);
-}
 
 // What an object has of a file's metadata. Nobody but the owner may read what is restored.
 Node make_file(const std::string& name, const ListedObject& object, bool with_version) {
@@ -53,8 +34,8 @@ Node make_file(const std::string& name, const ListedObject& object, bool with_ve
     node.gid = getgid();
     node.links = 1;
     node.size = object.size;
-    set(node, "etag", object.etag);
-    if (with_version && object.version != "null") set(node, "version", object.version);
+    set_attribute(node, "etag", object.etag);
+    if (with_version && object.version != "null") set_attribute(node, "version", object.version);
     return node;
 }
 
@@ -89,9 +70,10 @@ class BucketFolder : public SourceFolder {
     std::unique_ptr<SourceFolder> child(size_t i, const Node& node) override;
     bool is_unchanged(const Run&, const Node& now, const Node& before) const override {
         // A version's id is not known from every listing.
-        std::string_view is = get(now, "version"), was = get(before, "version");
+        std::string_view is = get_attribute(now, "version"), was = get_attribute(before, "version");
         return before.is_file() && now.size == before.size && now.mtime == before.mtime &&
-               !get(now, "etag").empty() && get(now, "etag") == get(before, "etag") &&
+               !get_attribute(now, "etag").empty() &&
+               get_attribute(now, "etag") == get_attribute(before, "etag") &&
                (is.empty() || was.empty() || is == was) && !contents_.options().refresh;
     }
     void take_over(Node& now, const Node& before) const override {
@@ -119,7 +101,7 @@ class BucketFolder : public SourceFolder {
 std::vector<Node> BucketFolder::entries(Run& run) {
     if (!above_.empty()) {
         Node node = make_folder(above_[0]);
-        if (above_.size() == 1) set(node, "names", "1");
+        if (above_.size() == 1) set_attribute(node, "names", "1");
         ranges_ = {{first_, last_, true}};
         std::vector<Node> only;
         only.push_back(std::move(node));
@@ -221,18 +203,8 @@ void BucketFolder::read_once(Run& run, unsigned worker, const ListedObject& obje
 
 void BucketFolder::attributes(Run& run, const ListedObject& object, const ObjectInfo& info,
                               Node& node) {
-    const storage::ObjectHeaders& headers = info.headers;
-    set(node, "content-type", headers.content_type);
-    set(node, "cache-control", headers.cache_control);
-    set(node, "content-disposition", headers.content_disposition);
-    set(node, "content-encoding", headers.content_encoding);
-    set(node, "content-language", headers.content_language);
-    set(node, "expires", headers.expires);
-    set(node, "storage-class", headers.storage_class);
-    if (info.version != "null") set(node, "version", info.version);
-    std::string metadata;
-    for (const auto& [name, value] : headers.metadata) metadata += name + ": " + value + "\n";
-    set(node, "metadata", metadata);
+    set_headers(node, info.headers);
+    if (info.version != "null") set_attribute(node, "version", info.version);
     storage::Bucket& bucket = contents_.bucket();
     // Without them the object is saved all the same, and the run says so.
     std::optional<Error> refused;
@@ -246,11 +218,13 @@ void BucketFolder::attributes(Run& run, const ListedObject& object, const Object
         }
     };
     if (contents_.options().acl)
-        ask("grants",
-            [&] { set(node, "acl", storage::to_text(bucket.acl(object.key, object.version))); });
+        ask("grants", [&] {
+            set_attribute(node, "acl", storage::to_text(bucket.acl(object.key, object.version)));
+        });
     if (contents_.options().tags)
-        ask("tags",
-            [&] { set(node, "tags", storage::to_text(bucket.tags(object.key, object.version))); });
+        ask("tags", [&] {
+            set_attribute(node, "tags", storage::to_text(bucket.tags(object.key, object.version)));
+        });
     if (refused) run.incomplete(entry_path(node.name), *refused);
     sort_attributes(node);
 }

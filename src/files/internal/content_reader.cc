@@ -1,0 +1,123 @@
+#include "files/internal/content_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace sevenfold::files::internal {
+namespace {
+
+using repository::BlobType;
+
+constexpr uint64_t kWindow = 4 << 20, kGap = 256 << 10;
+constexpr uint32_t kLargestBlob = 256 << 20;
+
+}  // namespace
+
+ContentReader::ContentReader(const repository::Repository& repository,
+                             const std::vector<const std::vector<Id>*>& files)
+    : repository_(repository) {
+    for (const std::vector<Id>* content : files) {
+        first_.push_back(pieces_.size());
+        uint64_t offset = 0;
+        for (const Id& id : *content) {
+            Piece piece{.blob = id, .offset = offset};
+            auto found = repository.index().find({BlobType::data, id});
+            if (found && found->blob.length <= kLargestBlob &&
+                found->blob.plaintext_length() <= kLargestBlob) {
+                piece.known = true;
+                piece.pack = found->pack;
+                piece.packed = found->blob;
+                offset += piece.packed.plaintext_length();
+            }
+            pieces_.push_back(piece);
+        }
+    }
+    first_.push_back(pieces_.size());
+}
+
+uint64_t ContentReader::size(size_t file) const {
+    uint64_t size = 0;
+    for (size_t i = first_[file]; i < first_[file + 1]; ++i) {
+        if (!pieces_[i].known)
+            throw Error(ErrorKind::corrupt,
+                        fmt::format("chunk {} is not in the index", pieces_[i].blob.hex()),
+                        "Run check on the repository; another place may hold a good copy.");
+        size += pieces_[i].packed.plaintext_length();
+    }
+    return size;
+}
+
+Bytes ContentReader::read(size_t file, uint64_t offset, size_t length) {
+    Bytes out;
+    out.reserve(length);
+    auto begin = pieces_.begin() + static_cast<ptrdiff_t>(first_[file]),
+         end = pieces_.begin() + static_cast<ptrdiff_t>(first_[file + 1]);
+    auto at = std::upper_bound(begin, end, offset,
+                               [](uint64_t o, const Piece& piece) { return o < piece.offset; });
+    if (at != begin) --at;
+    for (; out.size() < length && at != end; ++at) {
+        const Bytes& data = blob(static_cast<size_t>(at - pieces_.begin()));
+        uint64_t skip = offset + out.size() - at->offset;
+        if (skip >= data.size()) continue;
+        append(out,
+               ByteView(data).subspan(skip, std::min(data.size() - skip, length - out.size())));
+    }
+    if (out.size() != length)
+        throw Error(ErrorKind::corrupt, "its chunks hold less than the index says");
+    return out;
+}
+
+const Bytes& ContentReader::blob(size_t number) {
+    if (loaded_ == number) return blob_;
+    loaded_ = SIZE_MAX;
+    const Piece& piece = pieces_[number];
+    bool inside =
+        piece.pack == window_pack_ && piece.packed.offset >= window_start_ &&
+        uint64_t{piece.packed.offset} + piece.packed.length <= window_start_ + window_.size();
+    if (!inside) load_window(number);
+    blob_.clear();
+    if (!window_.empty()) try {
+            blob_ = repository_.decode_blob(
+                piece.packed, ByteView(window_).subspan(piece.packed.offset - window_start_,
+                                                        piece.packed.length));
+        } catch (const Error& error) {
+            if (error.kind() != ErrorKind::corrupt) throw;
+        }
+    if (blob_.empty()) blob_ = repository_.load_blob({BlobType::data, piece.blob});
+    if (blob_.size() != piece.packed.plaintext_length())
+        throw Error(ErrorKind::corrupt,
+                    fmt::format("chunk {}: not of the length the index says", piece.blob.hex()));
+    loaded_ = number;
+    return blob_;
+}
+
+void ContentReader::load_window(size_t number) {
+    const Piece& piece = pieces_[number];
+    window_.clear();
+    window_pack_ = piece.pack;
+    window_start_ = piece.packed.offset;
+    uint64_t end = window_start_ + piece.packed.length;
+    for (size_t i = number + 1; i < pieces_.size(); ++i) {
+        const Piece& next = pieces_[i];
+        uint64_t next_end = uint64_t{next.packed.offset} + next.packed.length;
+        if (!next.known || next.pack != piece.pack || next.packed.offset < window_start_ ||
+            next.packed.offset > end + kGap || next_end > window_start_ + kWindow)
+            break;
+        end = std::max(end, next_end);
+    }
+    try {
+        window_ = repository_.backend().load({storage::FileType::pack, piece.pack}, window_start_,
+                                             end - window_start_);
+    } catch (const Error& error) {
+        // Another copy may be somewhere; without a connection there is none.
+        if (error.kind() == ErrorKind::network || error.kind() == ErrorKind::timeout ||
+            error.kind() == ErrorKind::interrupted)
+            throw;
+        window_.clear();
+    }
+}
+
+}  // namespace sevenfold::files::internal
