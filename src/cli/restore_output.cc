@@ -7,8 +7,8 @@
 #include "core/log.h"
 #include "core/units.h"
 #include "files/bucket_restore.h"
+#include "protect/places.h"
 #include "repository/snapshot.h"
-#include "storage/s3/bucket.h"
 
 namespace sevenfold::cli {
 namespace {
@@ -69,15 +69,13 @@ Error not_empty(const std::string& target, std::string_view kind) {
 }
 
 std::unique_ptr<storage::Bucket> open_target(Context& context, const RestoreArguments& arguments) {
-    storage::BackendOptions options;
-    options.ca_file = arguments.ca_file;
-    options.s3 = {
-        .region = arguments.region,
-        .credentials = arguments.credentials,
-        .storage_class = "",
-        .bucket_lookup = arguments.bucket_lookup.empty() ? "auto" : arguments.bucket_lookup};
-    options.stop = context.stop();
-    return storage::open_bucket(storage::parse_location(arguments.target), options);
+    config::FilesConfig bucket;
+    bucket.url = arguments.target;
+    bucket.region = arguments.region;
+    bucket.credentials = arguments.credentials;
+    bucket.ca_file = arguments.ca_file;
+    if (!arguments.bucket_lookup.empty()) bucket.bucket_lookup = arguments.bucket_lookup;
+    return protect::open_source_bucket(bucket, context.stop());
 }
 
 // By their prefixes: one is the other, or above it.
@@ -85,8 +83,7 @@ bool overlap(const storage::Location& a, const storage::Location& b) {
     auto above = [](const std::string& upper, const std::string& lower) {
         return upper.empty() || upper == lower || lower.starts_with(upper + "/");
     };
-    return a.host == b.host && a.port == b.port && a.bucket == b.bucket &&
-           (above(a.path, b.path) || above(b.path, a.path));
+    return is_same_bucket(a, b) && (above(a.path, b.path) || above(b.path, a.path));
 }
 
 std::map<std::string, std::string> parse_grantees(const std::vector<std::string>& texts) {
@@ -111,9 +108,9 @@ void check_bucket(Context& context, const RestoreArguments& arguments) {
                 ErrorKind::refused,
                 fmt::format("target {} and {} are in each other's way", target.display(), what),
                 "Restore to another bucket or prefix; nothing was changed.");
+    if (is_intended(arguments)) return;
     auto bucket = open_target(context, arguments);
-    if (!bucket->any(bucket->key_prefix()) || is_intended(arguments)) return;
-    throw not_empty(target.display(), "prefix");
+    if (bucket->any(bucket->key_prefix())) throw not_empty(target.display(), "prefix");
 }
 
 void print_parity(Context& context, const files::Parity& parity) {
@@ -176,6 +173,10 @@ void print_summary(Context& context, const repository::Snapshot& snapshot,
 }
 
 }  // namespace
+
+bool is_same_bucket(const storage::Location& a, const storage::Location& b) {
+    return a.host == b.host && a.port == b.port && a.bucket == b.bucket;
+}
 
 bool is_bucket(const RestoreArguments& arguments) { return arguments.target.starts_with("s3:"); }
 

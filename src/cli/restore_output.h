@@ -39,6 +39,7 @@ void add_restore_arguments(Command& command, RestoreArguments& arguments);
 // something of keep_out is in danger.
 void check_restore_target(Context& context, const RestoreArguments& arguments);
 bool is_bucket(const RestoreArguments& arguments);
+bool is_same_bucket(const storage::Location& a, const storage::Location& b);
 // Restores `path` ("" for all) of a snapshot and prints the summary; the target has been checked.
 // Returns the exit code: 1 when something could not be restored.
 int run_restore(Context& context, const repository::Repository& repository,

@@ -9,13 +9,12 @@
 
 #include "core/parallel.h"
 #include "core/queue.h"
-#include "crypto/hmac.h"
 #include "files/internal/content_reader.h"
 #include "files/internal/content_type.h"
 #include "files/internal/object_attributes.h"
 #include "files/internal/restore_batch.h"
 #include "files/internal/restore_report.h"
-#include "files/internal/tree_loader.h"
+#include "repository/walk.h"
 #include "storage/s3/bucket_path.h"
 
 namespace sevenfold::files {
@@ -38,7 +37,6 @@ constexpr unsigned kWorkers = 8;
 // A run of files that one worker restores: neighbours, as their blobs are.
 constexpr size_t kRunFiles = 32;
 constexpr uint64_t kRunBytes = 16 << 20;
-constexpr int kMaxDepth = 2048;
 
 struct Job {
     std::string path, key;
@@ -74,16 +72,16 @@ Wanted wanted(const Node& node) {
 // What the server adds by itself is no difference.
 bool same_headers(const ObjectHeaders& want, ObjectHeaders have) {
     if (want.content_type.empty()) have.content_type.clear();
-    if (want.storage_class.empty() || want.storage_class == "STANDARD")
-        if (have.storage_class == "STANDARD" || want.storage_class.empty())
-            have.storage_class = want.storage_class;
-    if (want.storage_class == "STANDARD" && have.storage_class.empty())
+    if (want.storage_class.empty())
+        have.storage_class.clear();
+    else if (have.storage_class.empty())
         have.storage_class = "STANDARD";
     return want == have;
 }
 
 // Single rights, without those that another one includes.
-std::set<Grant> single(const std::vector<Grant>& grants) {
+template <class Grants>
+std::set<Grant> single(const Grants& grants) {
     std::set<Grant> out;
     for (const Grant& grant : grants)
         if (grant.right == AclRight::full)
@@ -103,15 +101,14 @@ class BucketRestore {
           options_(options),
           more_(more),
           report_(options),
-          prefix_(bucket.key_prefix()),
-          loader_(repository, kWorkers) {}
+          prefix_(bucket.key_prefix()) {}
 
     BucketRestoreResult run() {
         for (ListedObject& object : bucket_.list(prefix_)) {
             std::string key = object.key;
             there_.emplace(std::move(key), std::move(object));
         }
-        // Memory: the nodes of three runs for each worker.
+        // Memory: the nodes of two runs for each worker.
         BoundedQueue<Jobs> queue(kWorkers);
         queue_ = &queue;
         ThreadGroup group;
@@ -120,53 +117,56 @@ class BucketRestore {
             group.start([&](std::stop_token stop) {
                 while (auto jobs = queue.pop()) restore_run(*jobs, stop);
             });
-        try {
-            walk("", options_.tree, 0);
-            flush();
-        } catch (...) {
-            queue.abandon();
-            throw;
-        }
-        queue.close();
+        // A thread as the others are, so that the first failure is the one that is told.
+        group.start([&](std::stop_token) {
+            walk();
+            queue.close();
+        });
         group.wait();
         if (options_.delete_extra) delete_extra();
-        if (options_.progress) options_.progress->totals_known = true;
         return {report_.result(), {compared_, more_open_, more_closed_, unknown_}};
     }
 
   private:
-    void walk(const std::string& folder, const Id& tree, int depth) {
-        std::vector<Node> nodes;
-        try {
-            if (depth > kMaxDepth)
-                throw Error(ErrorKind::refused,
-                            fmt::format("folders nested deeper than {}", kMaxDepth));
-            nodes = loader_.take(tree);
-        } catch (const Error& error) {
-            return report_.problem(folder, error.with_context("its list of entries"));
-        }
-        for (Node& node : nodes) {
+    void walk() {
+        repository::PathVisitor visitor;
+        visitor.visit = [&](const std::string& path, const Node& node) {
             report_.check_stop();
-            std::string path = internal::join(folder, node.name);
             try {
-                if (!repository::is_safe_name(node.name))
-                    throw Error(ErrorKind::refused, "not a name that an entry may have");
-                Select::Choice choice = options_.select.choose("/" + path);
-                if (node.is_dir()) {
-                    if (choice.enter && node.subtree) walk(path, *node.subtree, depth + 1);
-                } else if (choice.take && node.is_file()) {
-                    add(path, std::move(node));
-                } else if (choice.take) {
-                    report_.note(fmt::format("{}: a {} cannot be an object", path,
-                                             repository::name(node.type)));
-                }
+                return visit(path, node);
             } catch (const Error& error) {
-                report_.problem(path, error);
+                report_.problem(path.substr(1), error);
+                return repository::Step::over;
             }
-        }
+        };
+        visitor.failed = [&](const std::string& path, const Error& error) {
+            report_.problem(path.empty() ? path : path.substr(1),
+                            error.with_context("its list of entries"));
+        };
+        repository::walk_paths(repository_, options_.tree, "", visitor);
+        flush();
+        if (options_.progress) options_.progress->totals_known = true;
     }
 
-    void add(const std::string& path, Node&& node) {
+    repository::Step visit(const std::string& path, const Node& node) {
+        using repository::Step;
+        if (!repository::is_safe_name(node.name))
+            throw Error(ErrorKind::refused, "not a name that an entry may have");
+        if (std::ranges::count(path, '/') > internal::kMaxDepth)
+            throw Error(ErrorKind::refused,
+                        fmt::format("folders nested deeper than {}", internal::kMaxDepth));
+        Select::Choice choice = options_.select.choose(path);
+        if (node.is_dir()) return choice.enter ? Step::into : Step::over;
+        if (!choice.take) return Step::over;
+        if (node.is_file())
+            add(path.substr(1), node);
+        else
+            report_.note(fmt::format("{}: a {} cannot be an object", path.substr(1),
+                                     repository::name(node.type)));
+        return Step::over;
+    }
+
+    void add(const std::string& path, const Node& node) {
         std::string key =
             prefix_ + (internal::was_object(node) ? storage::key_of_path(path) : path);
         if (options_.progress && run_.empty()) options_.progress->set_current(path);
@@ -174,7 +174,7 @@ class BucketRestore {
         if (!keys_.insert(key).second)
             throw Error(ErrorKind::corrupt, "two entries stand for the same object");
         run_bytes_ += node.size;
-        run_.push_back({path, std::move(key), std::move(node)});
+        run_.push_back({path, std::move(key), node});
         if (run_.size() >= kRunFiles || run_bytes_ >= kRunBytes) flush();
     }
 
@@ -220,23 +220,25 @@ class BucketRestore {
             report_.check_stop();
             return reader.read(number, offset, length);
         };
-        bool same = there && there->size == size && has_content(job, *there, size, read);
+        std::optional<ObjectInfo> info;  // once it was asked for, of the object as it is now
+        bool same = there && there->size == size && has_content(job, *there, size, read, info);
         if (options_.dry_run) {
             ++(same ? report_.unchanged : report_.files);
             (same ? report_.bytes_kept : report_.bytes) += size;
             return done(size);
         }
         if (same) {
-            bool changed = set_headers(job, *there, want);
+            bool changed = set_headers(job, *there, want, info);
             ++(changed ? report_.files : report_.unchanged);
             report_.bytes_kept += size;
         } else {
             upload(job, there, want, size, read);
+            info.reset();
             ++report_.files;
             report_.bytes += size;
         }
         if (options_.verify) verify(job, size, read);
-        compare_rest(job, want);
+        compare_rest(job, want, info ? *info : bucket_.head(job.key));
         done(size);
     }
 
@@ -247,31 +249,17 @@ class BucketRestore {
 
     // By the ETag it had, or by the one that our upload would give.
     template <class Read>
-    bool has_content(const Job& job, const ListedObject& there, uint64_t size, Read read) {
+    bool has_content(const Job& job, const ListedObject& there, uint64_t size, Read read,
+                     std::optional<ObjectInfo>& info) {
         if (!there.etag.empty() && internal::get_attribute(job.node, "etag") == there.etag)
             return true;
         if (options_.overwrite == Overwrite::if_changed && !internal::was_object(job.node)) {
-            auto metadata = bucket_.head(job.key, {.if_match = there.etag}).headers.metadata;
+            info = bucket_.head(job.key, {.if_match = there.etag});
+            const auto& metadata = info->headers.metadata;
             auto mtime = metadata.find("mtime");
             return mtime != metadata.end() && mtime->second == mtime_text(job.node.mtime);
         }
-        const uint64_t part = storage::Bucket::part_size(size);
-        Bytes digests;
-        uint64_t parts = 0;
-        size_t dash = there.etag.find('-');
-        uint64_t expected = size <= part ? 0 : (size + part - 1) / part;
-        if (dash == std::string::npos ? expected != 0
-                                      : there.etag.substr(dash + 1) != std::to_string(expected))
-            return false;
-        for (uint64_t offset = 0; offset < size || parts == 0; offset += part, ++parts) {
-            Bytes bytes = size == 0 ? Bytes() : read(offset, std::min(part, size - offset));
-            auto digest = crypto::md5(bytes);
-            if (!digest) return false;
-            append(digests, *digest);
-        }
-        if (expected == 0) return there.etag == to_hex(digests);
-        auto all = crypto::md5(digests);
-        return all && there.etag == fmt::format("{}-{}", to_hex(*all), parts);
+        return storage::Bucket::gives_etag(there.etag, size, read);
     }
 
     PutOptions put_options(const ListedObject* there, const Wanted& want) {
@@ -287,32 +275,37 @@ class BucketRestore {
     template <class Read>
     void upload(const Job& job, const ListedObject* there, const Wanted& want, uint64_t size,
                 Read read) {
-        auto put = [&] { bucket_.put_from(job.key, size, read, put_options(there, want)); };
-        try {
+        PutOptions options = put_options(there, want);
+        auto put = [&] {
             try {
-                put();
+                bucket_.put_from(job.key, size, read, options);
             } catch (const Error& error) {
-                // Another vendor has other classes.
-                if (error.kind() != ErrorKind::config || want.headers.storage_class.empty() ||
-                    classes_refused_)
-                    throw;
-                classes_refused_ = true;
+                if (error.kind() != ErrorKind::exists) throw;
+                throw error.with_context("left alone: it has changed meanwhile");
+            }
+        };
+        try {
+            put();
+        } catch (const Error& error) {
+            std::string& storage_class = options.headers.storage_class;
+            if (error.kind() != ErrorKind::config || storage_class.empty()) throw;
+            // Another vendor has other classes.
+            if (!classes_refused_.exchange(true))
                 report_.note(
                     fmt::format("{}: the target does not know class {}: objects get its own",
-                                job.path, want.headers.storage_class));
-                put();
-            }
-        } catch (const Error& error) {
-            if (error.kind() != ErrorKind::exists) throw;
-            throw error.with_context("left alone: it has changed meanwhile");
+                                job.path, storage_class));
+            storage_class.clear();
+            put();
         }
     }
 
     // True when something had to be changed.
-    bool set_headers(const Job& job, const ListedObject& there, const Wanted& want) {
-        ObjectInfo info = bucket_.head(job.key, {.if_match = there.etag});
-        if (same_headers(comparable(want.headers), info.headers)) return false;
+    bool set_headers(const Job& job, const ListedObject& there, const Wanted& want,
+                     std::optional<ObjectInfo>& info) {
+        if (!info) info = bucket_.head(job.key, {.if_match = there.etag});
+        if (same_headers(comparable(want.headers), info->headers)) return false;
         bucket_.copy(job.key, "", job.key, put_options(&there, want), false);
+        info.reset();
         return true;
     }
 
@@ -333,8 +326,7 @@ class BucketRestore {
     }
 
     // Puts tags and grants right, and looks whether all is as it was.
-    void compare_rest(const Job& job, const Wanted& want) {
-        ObjectInfo info = bucket_.head(job.key);
+    void compare_rest(const Job& job, const Wanted& want, const ObjectInfo& info) {
         if (info.size != job.node.size)
             throw Error(ErrorKind::io, "the bucket holds another size than was sent");
         if (!same_headers(comparable(want.headers), info.headers))
@@ -342,8 +334,13 @@ class BucketRestore {
                                             "the bucket keeps other headers than "
                                             "were sent"));
         if (want.tags && (!want.tags->empty() || info.tag_count.value_or(0) > 0)) {
-            if (bucket_.tags(job.key) != *want.tags) bucket_.put_tags(job.key, *want.tags);
-            if (bucket_.tags(job.key) != *want.tags)
+            auto differ = [&] { return bucket_.tags(job.key) != *want.tags; };
+            bool wrong = differ();
+            if (wrong) {
+                bucket_.put_tags(job.key, *want.tags);
+                wrong = differ();
+            }
+            if (wrong)
                 report_.problem(job.path, Error(ErrorKind::io, "its tags cannot be put back"));
         }
         compare_grants(job, want);
@@ -366,31 +363,27 @@ class BucketRestore {
         }
         if (!want.acl && internal::was_object(job.node)) ++unknown_;
         bool complete = true;
-        Acl mapped{.owner = have.owner};
+        std::set<Grant> mapped;
         for (const Grant& grant : want.acl ? want.acl->grants : std::vector<Grant>()) {
             auto grantee = mapped_grantee(grant.grantee, want.acl->owner, have.owner);
-            if (grantee)
-                mapped.grants.push_back({*grantee, grant.right});
-            else
-                complete = false;
-            if (!grantee)
-                report_.problem(
-                    job.path,
-                    Error(ErrorKind::unsupported,
-                          fmt::format("the right {} of account {} is not put back: the target "
-                                      "belongs to another account",
-                                      storage::name(grant.right), grant.grantee.id),
-                          "Say who it is there with --grantee THEN=NOW."));
+            if (grantee) {
+                mapped.insert({*grantee, grant.right});
+                continue;
+            }
+            complete = false;
+            report_.problem(
+                job.path,
+                Error(ErrorKind::unsupported,
+                      fmt::format("the right {} of account {} is not put back: the target "
+                                  "belongs to another account",
+                                  storage::name(grant.right), grant.grantee.id),
+                      "Say who it is there with --grantee THEN=NOW."));
         }
         // What nothing is known of belongs to its owner alone.
-        if (!want.acl) mapped.grants = {{{Grantee::Kind::user, have.owner}, AclRight::full}};
-        std::ranges::sort(mapped.grants);
-        auto [first, last] =
-            std::pair(std::unique(mapped.grants.begin(), mapped.grants.end()), mapped.grants.end());
-        mapped.grants.erase(first, last);
-        const std::set<Grant> goal = single(mapped.grants);
+        if (!want.acl) mapped = {{{Grantee::Kind::user, have.owner}, AclRight::full}};
+        const std::set<Grant> goal = single(mapped);
         if (single(have.grants) != goal) {
-            bucket_.put_acl(job.key, mapped);
+            bucket_.put_acl(job.key, {have.owner, {mapped.begin(), mapped.end()}});
             have = bucket_.acl(job.key);
         }
         ++compared_;
@@ -440,7 +433,6 @@ class BucketRestore {
     const BucketRestoreOptions& more_;
     RestoreReport report_;
     const std::string prefix_;
-    internal::TreeLoader loader_;
     std::unordered_map<std::string, ListedObject> there_;
     std::unordered_set<std::string> keys_;
     Jobs run_;

@@ -142,18 +142,21 @@ std::vector<KeepOut> keep_out(const config::LoadedConfig& loaded) {
     return out;
 }
 
+std::vector<std::pair<storage::Location, std::string>> keep_out_buckets(
+    const config::AppConfig& config) {
+    std::vector<std::pair<storage::Location, std::string>> out;
+    for (const config::PlaceConfig& place : config.places)
+        if (place.url.starts_with("s3:"))
+            out.emplace_back(storage::parse_location(place.url), "place " + place.name);
+    return out;
+}
+
 // What the configuration says of the target's bucket, where it is a source's.
 void use_settings_of_bucket(const config::AppConfig& config, RestoreArguments& arguments) {
     const storage::Location target = storage::parse_location(arguments.target);
-    for (const config::PlaceConfig& place : config.places)
-        if (place.url.starts_with("s3:"))
-            arguments.keep_out_buckets.emplace_back(storage::parse_location(place.url),
-                                                    "place " + place.name);
     for (const config::FilesConfig& source : config.files) {
         if (source.url.empty()) continue;
-        const storage::Location there = storage::parse_location(source.url);
-        if (there.host != target.host || there.port != target.port || there.bucket != target.bucket)
-            continue;
+        if (!is_same_bucket(storage::parse_location(source.url), target)) continue;
         auto take = [](std::string& mine, const std::string& theirs) {
             if (mine.empty()) mine = theirs;
         };
@@ -176,6 +179,7 @@ int restore(Context& context, const Options& options) {
     const config::FilesConfig& source = context.config().source(options.source);
     RestoreArguments arguments = options.restore;
     arguments.keep_out = keep_out(context.loaded());
+    arguments.keep_out_buckets = keep_out_buckets(context.config());
     if (is_bucket(arguments)) use_settings_of_bucket(context.config(), arguments);
     check_restore_target(context, arguments);
     // The source's own folder becomes the target's content.

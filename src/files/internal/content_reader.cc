@@ -5,14 +5,12 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "files/internal/packed_content.h"
 
 namespace sevenfold::files::internal {
 namespace {
 
-using repository::BlobType;
-
 constexpr uint64_t kWindow = 4 << 20, kGap = 256 << 10;
-constexpr uint32_t kLargestBlob = 256 << 20;
 
 }  // namespace
 
@@ -24,9 +22,8 @@ ContentReader::ContentReader(const repository::Repository& repository,
         uint64_t offset = 0;
         for (const Id& id : *content) {
             Piece piece{.blob = id, .offset = offset};
-            auto found = repository.index().find({BlobType::data, id});
-            if (found && found->blob.length <= kLargestBlob &&
-                found->blob.plaintext_length() <= kLargestBlob) {
+            auto found = repository.index().find({repository::BlobType::data, id});
+            if (found && is_plausible(found->blob)) {
                 piece.known = true;
                 piece.pack = found->pack;
                 piece.packed = found->blob;
@@ -78,15 +75,7 @@ const Bytes& ContentReader::blob(size_t number) {
         piece.pack == window_pack_ && piece.packed.offset >= window_start_ &&
         uint64_t{piece.packed.offset} + piece.packed.length <= window_start_ + window_.size();
     if (!inside) load_window(number);
-    blob_.clear();
-    if (!window_.empty()) try {
-            blob_ = repository_.decode_blob(
-                piece.packed, ByteView(window_).subspan(piece.packed.offset - window_start_,
-                                                        piece.packed.length));
-        } catch (const Error& error) {
-            if (error.kind() != ErrorKind::corrupt) throw;
-        }
-    if (blob_.empty()) blob_ = repository_.load_blob({BlobType::data, piece.blob});
+    blob_ = plaintext_of(repository_, piece.blob, piece.packed, window_, window_start_);
     if (blob_.size() != piece.packed.plaintext_length())
         throw Error(ErrorKind::corrupt,
                     fmt::format("chunk {}: not of the length the index says", piece.blob.hex()));
@@ -108,16 +97,7 @@ void ContentReader::load_window(size_t number) {
             break;
         end = std::max(end, next_end);
     }
-    try {
-        window_ = repository_.backend().load({storage::FileType::pack, piece.pack}, window_start_,
-                                             end - window_start_);
-    } catch (const Error& error) {
-        // Another copy may be somewhere; without a connection there is none.
-        if (error.kind() == ErrorKind::network || error.kind() == ErrorKind::timeout ||
-            error.kind() == ErrorKind::interrupted)
-            throw;
-        window_.clear();
-    }
+    window_ = load_range(repository_, piece.pack, window_start_, end);
 }
 
 }  // namespace sevenfold::files::internal

@@ -11,15 +11,11 @@ using repository::ExtendedAttribute;
 using repository::Node;
 using storage::ObjectHeaders;
 
-constexpr std::pair<std::string_view, std::string ObjectHeaders::*> kHeaderAttributes[] = {
-    {"content-type", &ObjectHeaders::content_type},
-    {"cache-control", &ObjectHeaders::cache_control},
-    {"content-disposition", &ObjectHeaders::content_disposition},
-    {"content-encoding", &ObjectHeaders::content_encoding},
-    {"content-language", &ObjectHeaders::content_language},
-    {"expires", &ObjectHeaders::expires},
-    {"storage-class", &ObjectHeaders::storage_class},
-};
+// "x-amz-storage-class" is kept as "storage-class".
+std::string_view attribute_of(std::string_view header) {
+    constexpr std::string_view kVendor = "x-amz-";
+    return header.starts_with(kVendor) ? header.substr(kVendor.size()) : header;
+}
 
 }  // namespace
 
@@ -43,7 +39,8 @@ std::string_view get_attribute(const Node& node, std::string_view name) {
 }
 
 void set_headers(Node& node, const ObjectHeaders& headers) {
-    for (auto [name, member] : kHeaderAttributes) set_attribute(node, name, headers.*member);
+    for (auto [name, member] : storage::kObjectHeaders)
+        set_attribute(node, attribute_of(name), headers.*member);
     std::string metadata;
     for (const auto& [name, value] : headers.metadata) metadata += name + ": " + value + "\n";
     set_attribute(node, "metadata", metadata);
@@ -51,7 +48,8 @@ void set_headers(Node& node, const ObjectHeaders& headers) {
 
 ObjectHeaders get_headers(const Node& node) {
     ObjectHeaders headers;
-    for (auto [name, member] : kHeaderAttributes) headers.*member = get_attribute(node, name);
+    for (auto [name, member] : storage::kObjectHeaders)
+        headers.*member = get_attribute(node, attribute_of(name));
     std::string_view metadata = get_attribute(node, "metadata");
     while (!metadata.empty()) {
         size_t end = std::min(metadata.find('\n'), metadata.size());

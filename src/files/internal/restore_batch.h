@@ -13,6 +13,9 @@
 
 namespace sevenfold::files::internal {
 
+// Paths of that many components fit neither a system call's 4096 bytes nor an object's key.
+inline constexpr int kMaxDepth = 2048;
+
 // A folder below the target (path "": the target). Its parents live as long as it does.
 struct Folder {
     uint64_t serial = 0;  // for caches: never used twice

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "files/internal/packed_content.h"
+
 namespace sevenfold::files::internal {
 
 using repository::BlobHandle;
@@ -15,18 +17,9 @@ namespace {
 
 constexpr size_t kBatchEntries = 16384;
 constexpr size_t kBatchChunks = 131072;
-// Paths of that many components do not fit a system call's 4096 bytes.
-constexpr int kMaxDepth = 2048;
 
 unsigned loader_threads(const repository::Repository& repository) {
     return std::clamp(repository.backend().capabilities().connections, 1U, 8U);
-}
-
-// No chunker makes larger ones; a hostile index must not make us reserve gigabytes.
-bool is_plausible(const repository::PackedBlob& blob) {
-    constexpr uint32_t kLargest = 256 << 20;
-    return blob.length >= crypto::kEnvelopeOverhead && blob.length <= kLargest &&
-           blob.plaintext_length() <= kLargest;
 }
 
 uint64_t mix(const std::vector<Id>& content) {

@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "core/parallel.h"
+#include "files/internal/packed_content.h"
 #include "os/sparse.h"
 
 namespace sevenfold::files::internal {
@@ -136,26 +137,10 @@ void RestoreWriter::load_ranges(const std::vector<Range>& ranges, std::atomic<si
         report_.check_stop();
         const Range& range = ranges[i];
         Loaded loaded{.range = i};
-        if (!range.pack.is_zero()) try {
-                loaded.bytes = repository_.backend().load({storage::FileType::pack, range.pack},
-                                                          range.begin, range.end - range.begin);
-            } catch (const Error& error) {
-                // Each chunk then looks for another copy by itself; without a connection there is
-                // none.
-                if (error.kind() == ErrorKind::network || error.kind() == ErrorKind::timeout) throw;
-            }
+        if (!range.pack.is_zero())
+            loaded.bytes = load_range(repository_, range.pack, range.begin, range.end);
         if (!queue.push(std::move(loaded))) return;
     }
-}
-
-Bytes RestoreWriter::plaintext(const Placement& p, const Range& range, ByteView bytes) {
-    if (!bytes.empty()) try {
-            return repository_.decode_blob(p.packed(),
-                                           bytes.subspan(p.offset - range.begin, p.length));
-        } catch (const Error& error) {
-            if (error.kind() != ErrorKind::corrupt) throw;
-        }
-    return repository_.load_blob({repository::BlobType::data, p.blob});
 }
 
 void RestoreWriter::write_range(Batch& batch, const Range& range, ByteView bytes,
@@ -171,7 +156,7 @@ void RestoreWriter::write_range(Batch& batch, const Range& range, ByteView bytes
             decoded = &p;
             data.reset();
             try {
-                data = plaintext(p, range, bytes);
+                data = plaintext_of(repository_, p.blob, p.packed(), bytes, range.begin);
                 if (data->size() != p.size)
                     throw Error(
                         ErrorKind::corrupt,

@@ -41,7 +41,6 @@ class RestoreWriter {
     void load_ranges(const std::vector<Range>& ranges, std::atomic<size_t>& next,
                      BoundedQueue<Loaded>& queue, std::stop_token stop);
     void write_range(Batch& batch, const Range& range, ByteView bytes, std::stop_token stop);
-    Bytes plaintext(const Placement& p, const Range& range, ByteView bytes);
     void write_chunk(FileEntry& file, const Placement& p, const Bytes* plaintext);
     void write_piece(int fd, const FileEntry& file, ByteView data, uint64_t offset);
     void finish_rest(Batch& batch);

@@ -24,7 +24,7 @@ ObjectInfo info_of(const net::HttpResponse& response, uint64_t size) {
                     .version = std::string(response.header("x-amz-version-id")),
                     .tag_count = internal::number(response.header("x-amz-tagging-count"))};
     info.modified = parse_http_date(response.header("last-modified")).value_or(Time{});
-    for (auto [name, member] : kHeaders) info.headers.*member = response.header(name);
+    for (auto [name, member] : kObjectHeaders) info.headers.*member = response.header(name);
     if (info.headers.storage_class == "STANDARD") info.headers.storage_class.clear();
     for (const net::HttpHeader& header : response.headers)
         if (header.name.starts_with(kMetadata))

@@ -19,6 +19,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/random.h"
@@ -36,6 +38,17 @@ struct ObjectHeaders {
     std::map<std::string, std::string> metadata;  // x-amz-meta-…: names in lower case, without that
     std::string storage_class;                    // empty: STANDARD, or the bucket's own
     bool operator==(const ObjectHeaders&) const = default;
+};
+
+// Their names as HTTP has them; metadata apart.
+inline constexpr std::pair<std::string_view, std::string ObjectHeaders::*> kObjectHeaders[] = {
+    {"content-type", &ObjectHeaders::content_type},
+    {"cache-control", &ObjectHeaders::cache_control},
+    {"content-disposition", &ObjectHeaders::content_disposition},
+    {"content-encoding", &ObjectHeaders::content_encoding},
+    {"content-language", &ObjectHeaders::content_language},
+    {"expires", &ObjectHeaders::expires},
+    {"x-amz-storage-class", &ObjectHeaders::storage_class},
 };
 
 struct ObjectInfo {
@@ -122,6 +135,9 @@ class Bucket {
     Stored put_from(const std::string& key, uint64_t size,
                     const std::function<Bytes(uint64_t offset, size_t length)>& read,
                     const PutOptions& options);
+    // Whether put_from() of these bytes gives this ETag. Reads only what could.
+    static bool gives_etag(const std::string& etag, uint64_t size,
+                           const std::function<Bytes(uint64_t offset, size_t length)>& read);
     void put_acl(const std::string& key, const Acl& acl);
     void put_tags(const std::string& key, const Tags& tags);
     // Within the server, also over 5 GiB. `from` is a key of this bucket. What replaces headers,

@@ -66,7 +66,7 @@ std::vector<net::HttpHeader> Bucket::headers_of(const PutOptions& options,
         check_header(what, name, value);
         out.push_back({std::move(name), value});
     };
-    for (auto [name, member] : kHeaders)
+    for (auto [name, member] : kObjectHeaders)
         if (const std::string& value = options.headers.*member; !value.empty())
             add(std::string(name), value);
     for (const auto& [name, value] : options.headers.metadata)
@@ -158,6 +158,20 @@ Stored Bucket::put_from(const std::string& key, uint64_t size,
     for (uint64_t offset = 0; offset < size; offset += part)
         upload.add(read(offset, std::min(part, size - offset)));
     return upload.finish();
+}
+
+bool Bucket::gives_etag(const std::string& etag, uint64_t size,
+                        const std::function<Bytes(uint64_t offset, size_t length)>& read) {
+    const uint64_t part = part_size(size);
+    if (size <= part)
+        return etag.size() == 32 && etag == md5_hex(size == 0 ? Bytes() : read(0, size));
+    const std::string ending = fmt::format("-{}", (size + part - 1) / part);
+    if (etag.size() != 32 + ending.size() || !etag.ends_with(ending)) return false;
+    Bytes digests;
+    for (uint64_t offset = 0; offset < size; offset += part)
+        if (auto digest = crypto::md5(read(offset, std::min(part, size - offset))))
+            append(digests, *digest);
+    return etag == md5_hex(digests) + ending;
 }
 
 void Bucket::put_xml(const std::string& key, const std::string& subresource,

@@ -35,16 +35,6 @@ inline std::string md5_hex(ByteView bytes) {
     return md5 ? to_hex(*md5) : "";
 }
 
-inline constexpr std::pair<std::string_view, std::string ObjectHeaders::*> kHeaders[] = {
-    {"content-type", &ObjectHeaders::content_type},
-    {"cache-control", &ObjectHeaders::cache_control},
-    {"content-disposition", &ObjectHeaders::content_disposition},
-    {"content-encoding", &ObjectHeaders::content_encoding},
-    {"content-language", &ObjectHeaders::content_language},
-    {"expires", &ObjectHeaders::expires},
-    {"x-amz-storage-class", &ObjectHeaders::storage_class},
-};
-
 inline net::HttpResponse pretend(const net::HttpResponse& response, int status) {
     net::HttpResponse out = response;
     out.status = status;
